@@ -1,0 +1,47 @@
+# fathom_module(NAME
+#   SOURCES a.cpp ...            the module's own files
+#   DEPENDS fathom::core ...     modules it may include; this list is the layer diagram
+#   LIBRARIES fmt::fmt ...       libraries from Debian
+#   TESTS a_test.cpp ...         one GoogleTest program, NAME_test
+#   FUZZ a_fuzz.cpp ...          one libFuzzer program each, only with FATHOM_FUZZ
+#   BENCHMARKS a_bench.cpp ...)  one Google Benchmark program, NAME_bench, not built by default
+#
+# A module is one folder under src/, one namespace, one static library, one face. Includes are
+# written from src/: #include "queue/queue.h". tests/tidy.py reads DEPENDS and refuses an include
+# that is not in it.
+function(fathom_module name)
+  cmake_parse_arguments(M "" "" "SOURCES;DEPENDS;LIBRARIES;TESTS;TEST_LIBRARIES;FUZZ;BENCHMARKS" ${ARGN})
+
+  if(M_SOURCES)
+    add_library(fathom_${name} STATIC ${M_SOURCES})
+    set(scope PUBLIC)
+  else()
+    add_library(fathom_${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  add_library(fathom::${name} ALIAS fathom_${name})
+  target_include_directories(fathom_${name} ${scope} ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(fathom_${name} ${scope} ${M_DEPENDS} ${M_LIBRARIES})
+
+  if(M_TESTS)
+    add_executable(${name}_test ${M_TESTS})
+    target_link_libraries(${name}_test PRIVATE fathom::${name} ${M_TEST_LIBRARIES}
+                          GTest::gtest GTest::gtest_main)
+    gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST
+                         PROPERTIES LABELS unit TIMEOUT 120)
+  endif()
+
+  if(FATHOM_FUZZ)
+    foreach(file IN LISTS M_FUZZ)
+      get_filename_component(target ${file} NAME_WE)
+      add_executable(${target} ${file})
+      target_link_libraries(${target} PRIVATE fathom::${name} -fsanitize=fuzzer)
+    endforeach()
+  endif()
+
+  if(M_BENCHMARKS)
+    find_package(benchmark REQUIRED)
+    add_executable(${name}_bench EXCLUDE_FROM_ALL ${M_BENCHMARKS})
+    target_link_libraries(${name}_bench PRIVATE fathom::${name} benchmark::benchmark_main)
+  endif()
+endfunction()

@@ -1,0 +1,54 @@
+#include "core/units.h"
+
+#include <gtest/gtest.h>
+
+namespace fathom {
+namespace {
+
+TEST(Units, ReadsMemoryAsKubernetesDoes) {
+    EXPECT_EQ(*parse_bytes("128Mi"), 128_MiB);
+    EXPECT_EQ(*parse_bytes("1G"), 1'000'000'000u);
+    EXPECT_EQ(*parse_bytes("1.5Ki"), 1536u);
+    EXPECT_EQ(*parse_bytes("1e3"), 1000u);
+    EXPECT_EQ(*parse_bytes("100m"), 1u);
+    EXPECT_EQ(*parse_bytes("0"), 0u);
+}
+
+TEST(Units, RefusesWhatIsNoSize) {
+    for (const auto* text :
+         {"", "Mi", "-1Mi", "1mi", "12 Mi", "1Mi ", "inf", "nan", "9e40", "16Ei", "0x10"}) {
+        EXPECT_FALSE(parse_bytes(text).has_value()) << text;
+    }
+}
+
+TEST(Units, ReadsCpuRoundedUp) {
+    EXPECT_EQ(parse_cpu("100m")->count, 100);
+    EXPECT_EQ(parse_cpu("0.5")->count, 500);
+    EXPECT_EQ(parse_cpu("2")->count, 2000);
+    EXPECT_EQ(parse_cpu("0.0001")->count, 1);
+    EXPECT_FALSE(parse_cpu("half").has_value());
+}
+
+TEST(Units, ReadsGoDurationsAndBareSeconds) {
+    EXPECT_EQ(*parse_duration("1h2m3.5s"), 1h + 2min + 3500ms);
+    EXPECT_EQ(*parse_duration("100ms"), 100ms);
+    EXPECT_EQ(*parse_duration("30"), 30s);
+    EXPECT_EQ(*parse_duration("0"), 0s);
+    EXPECT_EQ(*parse_duration("1.5us"), 1500ns);
+    EXPECT_FALSE(parse_duration("30", BareSeconds::refused).has_value());
+    for (const auto* text : {"", "s", "-1s", "1", "1 s", "1e3s", "5x", "99999999999999999999"}) {
+        EXPECT_FALSE(parse_duration(text, BareSeconds::refused).has_value()) << text;
+    }
+}
+
+TEST(Units, WritesDurationsAsGoDoes) {
+    EXPECT_EQ(to_text(90s), "1m30s");
+    EXPECT_EQ(to_text(100ms), "100ms");
+    EXPECT_EQ(to_text(1500ms), "1.5s");
+    EXPECT_EQ(to_text(0s), "0s");
+    EXPECT_EQ(to_text(1h), "1h0m0s");
+    EXPECT_EQ(to_text(1500ns), "1.5us");
+}
+
+}  // namespace
+}  // namespace fathom

@@ -1,8 +1,10 @@
 // What a function is: its name, what runs, within which limits.
 //
 //   function/function.h   FunctionName, FunctionSpec and their rules
+//   function/json.h       the same as JSON, as the REST API spells it
 //   function/stack.h      the reader of stack.yml
 //   function/envsubst.h   ${VAR} as faas-cli substitutes it
+//   function/yaml.h       YAML as a small bounded tree, for readers of manifests
 #pragma once
 
 #include <compare>
@@ -40,6 +42,7 @@ using StringMap = std::map<std::string, std::string, std::less<>>;
 struct Resources {
     std::string memory;
     std::string cpu;
+    StringMap gpus;  // "nvidia.com/gpu", "amd.com/gpu", "intel.com/gpu"; kept, not enforced
     friend bool operator==(const Resources&, const Resources&) = default;
 };
 
@@ -63,8 +66,12 @@ struct FunctionSpec {
     std::string_view annotation(std::string_view key) const;  // "" when absent
 };
 
+inline constexpr std::size_t kMapBytesMax = 256 * 1024;  // keys and values of one map together
+inline constexpr std::size_t kListEntriesMax = 1024;
+
 // Everything that can be known to be wrong before anything is touched: names, labels (at most 63
-// characters of [A-Za-z0-9-_.], alphanumeric ends), quantities, environment names, image present.
+// characters of [A-Za-z0-9-_.], alphanumeric ends), quantities, environment names, secret names
+// (DNS subdomains), image present, and the limits above.
 // Errors: invalid    names the field, the value and what is accepted
 Result<> check(const FunctionSpec& spec);
 
@@ -74,7 +81,8 @@ struct Scaling {
     unsigned max = 20;  // com.openfaas.scale.max
 };
 Scaling scaling_of(const FunctionSpec& spec);
-Duration exec_timeout_of(const FunctionSpec& spec, Duration fallback);  // environment exec_timeout
+Duration exec_timeout_of(const FunctionSpec& spec, Duration fallback);  // environment exec_timeout;
+                                                                        // 0 is none
 unsigned inflight_max_of(const FunctionSpec& spec);  // environment max_inflight; 0 unlimited
 unsigned concurrency_of(const FunctionSpec& spec);   // environment FATHOM_CONCURRENCY; 0 unlimited
 

@@ -11,40 +11,46 @@
 
 #include "core/ports.h"
 #include "rt/async.h"
+#include "rt/fd.h"
+#include "rt/link.h"
 
 namespace fathom::rt {
 
 class Core;
+class TimerWheel;
 
 // The core whose thread this is. Calling it elsewhere is a bug.
 Core& this_core();
-// Its number, from 0. On a thread that is no core (a blocking pool's): 0 is never assumed; -1.
+// Its number, from 0; -1 on a thread that is no core (a blocking pool's).
 int this_core_index() noexcept;
 
 // Cores there may be in one process.
 inline constexpr int kCoresMax = 256;
 
-// A point in time that calls back once. Intrusive and lazy: moving it later only writes a field.
-class Timer {
+// A coroutine that waits for something other code decides. It is resumed by its core's loop, never
+// from inside somebody else's call: whoever wakes it can be sure that nothing runs before the next
+// co_await. Destroying it (with the waiting coroutine) withdraws it from wherever it waits.
+struct Waker : Link {
+    std::coroutine_handle<> handle;
+};
+
+// A point in time that calls back once. Lazy: moving it to a later time only writes a field.
+class Timer : Link {
 public:
     Timer() = default;
-    Timer(const Timer&) = delete;
-    Timer& operator=(const Timer&) = delete;
     ~Timer() { disarm(); }
 
-    // Calls `fire(context)` on this core at or up to 2 ms after `at`. Arms again if armed.
+    // Calls `fire(context)` on this core at `at` or up to 2 ms later. Arms anew if armed.
     void arm(Clock::Monotonic at, void (*fire)(void*), void* context);
     void disarm() noexcept;
-    bool is_armed() const noexcept { return slot_ >= 0; }
+    bool is_armed() const noexcept { return wheel_ != nullptr; }
 
 private:
     friend class TimerWheel;
-    Timer* next_ = nullptr;
-    Timer** to_me_ = nullptr;  // whatever points at this timer: the slot's head or the one before
-    Core* core_ = nullptr;
-    Clock::Monotonic at_{};         // when it is due
-    std::uint64_t filed_tick_ = 0;  // under which tick it is filed; never after at_
-    int slot_ = -1;
+    TimerWheel* wheel_ = nullptr;
+    Clock::Monotonic at_{};   // when it is due
+    std::int64_t filed_ = 0;  // the tick it is filed under; never after at_
+    int slot_ = 0;
     void (*fire_)(void*) = nullptr;
     void* context_ = nullptr;
 };
@@ -54,7 +60,13 @@ struct FdEntry {
     enum Event : std::uint8_t { readable = 1, writable = 2, hangup = 4 };
 
     int fd = -1;
-    std::uint8_t ready = 0;  // edges seen and not yet used up by a short read or write
+    // What the kernel announced and no short read or write has used up. Writable is assumed until a
+    // write would block; only then the loop asks for it, because a Unix socket announces it each
+    // time the peer reads, which would cost a wake-up a call.
+    std::uint8_t ready = writable;
+    bool is_socket = false;  // send and recv are cheaper than write and read, and raise no SIGPIPE
+    bool drains_short = false;  // a stream socket: a short read means that it is empty now
+    bool announces_writable = false;
     bool is_dead = false;
     std::coroutine_handle<> reader;  // waits for readable or hangup
     std::coroutine_handle<> writer;  // waits for writable or hangup
@@ -73,14 +85,23 @@ public:
     const Clock& clock() const noexcept { return clock_; }
     Random& random() noexcept { return random_; }
 
+    TimerWheel& timers() noexcept { return *timers_; }
+
     // Runs `work` on this core, soon, in the order of posting. Callable from every thread.
     void post(std::move_only_function<void()> work);
     // Runs `work` on this core at the end of this turn. Only from this core.
     void defer(std::move_only_function<void()> work);
 
+    // Resumes `waker` later in this turn, or in the next.
+    void wake(Waker& waker) noexcept { waker.enter_before(awake_); }
+    // Resumes all that wait in `wakers`, in their order.
+    void wake_all(Link& wakers) noexcept { awake_.take_all(wakers); }
+
     // Registers `fd` (non-blocking) with the loop, edge-triggered; closing is forget().
     // Errors: unavailable    the kernel refused (epoll watches exhausted)
     Result<FdEntry*> watch(int fd);
+    // Asks the kernel to announce that the descriptor takes bytes again.
+    void announce_writable(FdEntry& entry) noexcept;
     // Closes the fd; the entry is freed after this turn, when no event can name it any more.
     void forget(FdEntry* entry) noexcept;
 
@@ -92,27 +113,26 @@ public:
     std::uint64_t turns() const noexcept { return turns_.load(std::memory_order_relaxed); }
 
 private:
-    friend class Timer;
     struct Inbox;
-    struct Poller;
 
     void turn();
-    int wait_ms() const;
     void run_inbox();
-    void dispatch(int ready);
+    void run_awake();
     void run_deferred();
+    void bury();
 
     const int index_;
     const Clock& clock_;
     SystemRandom random_;
     Clock::Monotonic now_;
-    std::unique_ptr<Poller> poller_;
+    Fd epoll_;
     std::unique_ptr<Inbox> inbox_;
-    std::unique_ptr<class TimerWheel> timers_;
+    std::unique_ptr<TimerWheel> timers_;
     std::vector<std::move_only_function<void()>> deferred_;
     std::vector<FdEntry*> graveyard_;
     std::atomic<std::uint64_t> turns_{0};
-    bool is_stopping_ = false;
+    Link awake_;
+    std::atomic<bool> is_stopping_{false};
 };
 
 // The process's cores. Core 0 runs on the thread that calls run().

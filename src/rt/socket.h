@@ -9,24 +9,22 @@
 #include <string_view>
 
 #include "rt/core.h"
+#include "rt/fd.h"
 #include "rt/wait.h"
 
 namespace fathom::rt {
 
-// An owned file descriptor that no loop knows.
-class Fd {
-public:
-    Fd() = default;
-    explicit Fd(int fd) noexcept : fd_(fd) {}
-    Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    Fd& operator=(Fd&& other) noexcept;
-    ~Fd();
-    int get() const noexcept { return fd_; }
-    int release() noexcept { return std::exchange(fd_, -1); }
-    explicit operator bool() const noexcept { return fd_ >= 0; }
+// Where to connect or listen: "unix:/path" or an IPv4/IPv6 address with a port. No name look-ups.
+struct Address {
+    std::string unix_path;  // not empty: a Unix socket
+    std::string ip;         // otherwise
+    std::uint16_t port = 0;
 
-private:
-    int fd_ = -1;
+    // "127.0.0.1:8080", "[::1]:8080", ":8080" (every interface), "unix:/run/x.sock".
+    // Errors: invalid    none of these
+    static Result<Address> parse(std::string_view text);
+    std::string text() const;
+    friend bool operator==(const Address&, const Address&) = default;
 };
 
 // A connected stream or packet socket, or any pollable descriptor, on the core that adopted it.
@@ -52,12 +50,14 @@ public:
     // Errors: bad_upstream    the other side is gone
     Async<> write(std::string_view bytes);
     // All of the pieces, in order; `pieces` is used up on the way.
-    Async<> write(std::span<iovec> pieces);
+    Async<> write_all(std::span<iovec> pieces);
 
     // The same without waiting: bytes moved, 0 at the end of the stream (read only), or nothing
     // when it would have to wait.
     Result<std::optional<std::size_t>> try_read(std::span<char> into);
     Result<std::optional<std::size_t>> try_write(std::span<const iovec> pieces);
+    // For those who use fd() themselves: their call said EAGAIN.
+    void found_empty() noexcept { entry_->ready &= static_cast<std::uint8_t>(~FdEntry::readable); }
     // Until the next try may succeed.
     struct ReadyAwaiter {
         FdEntry* entry;
@@ -81,21 +81,10 @@ public:
     void shut_write() noexcept;
 
 private:
+    friend Async<Socket> connect(const Address& address);
     explicit Socket(FdEntry* entry) noexcept : entry_(entry) {}
+    void await_announcement() noexcept;
     FdEntry* entry_ = nullptr;
-};
-
-// Where to connect or listen: "unix:/path" or an IPv4/IPv6 address with a port. No name look-ups.
-struct Address {
-    std::string unix_path;  // not empty: a Unix socket
-    std::string ip;         // otherwise
-    std::uint16_t port = 0;
-
-    // "127.0.0.1:8080", "[::1]:8080", ":8080" (every interface), "unix:/run/x.sock".
-    // Errors: invalid    none of these
-    static Result<Address> parse(std::string_view text);
-    std::string text() const;
-    friend bool operator==(const Address&, const Address&) = default;
 };
 
 // Connects; Unix sockets connect at once or fail with unavailable when the backlog is full.

@@ -1,11 +1,7 @@
 // Ways of waiting: for many, for the first, for a time, for a sign.
 #pragma once
 
-#include <array>
-#include <list>
-#include <memory>
-#include <optional>
-#include <type_traits>
+#include <utility>
 
 #include "rt/core.h"
 
@@ -37,6 +33,10 @@ private:
     Clock::Monotonic when_ = Clock::Monotonic::max();
 };
 
+namespace detail {
+struct TaskPromise;
+}
+
 // Tasks with an owner. Destroying the group cancels what still runs (see rt/async.h), so as a
 // member it is declared last: tasks die before what they use. A group is never destroyed or
 // cancelled by one of its own tasks: defer it.
@@ -51,22 +51,15 @@ public:
     // fail in a way that matters says so itself.
     void spawn(Async<> task);
     void cancel() noexcept;
-    // Until the last one ended. One waiter at a time.
+    // Until the last one ended.
     Async<> wait_empty();
     std::size_t size() const noexcept { return size_; }
 
 private:
-    struct Task;
-    struct Node {
-        Node* next = nullptr;
-        Node* before = nullptr;
-    };
-    void unlink(Node& node) noexcept;
-
-    Node* first_ = nullptr;
+    friend struct detail::TaskPromise;
+    Link tasks_;
+    Link waiters_;
     std::size_t size_ = 0;
-    std::coroutine_handle<> waiter_;
-    friend struct TaskGroupAccess;
 };
 
 namespace detail {
@@ -137,35 +130,48 @@ Async<> both(Async<> first, Async<> second);
 // As soon as one of the two ends the other is cancelled; answers what that one answered.
 Async<> either(Async<> first, Async<> second);
 
-// A flag somebody waits for. Any number may wait; raise() wakes all, at once, in order. Destroy it
-// only when nobody waits.
+// A flag others wait for. raise() wakes all of them (see Waker); it stays raised until lower().
+// Destroy it only when nobody waits.
 class Signal {
 public:
-    ~Signal();
-    void raise();
+    ~Signal() { FATHOM_CHECK(waiters_.is_alone(), "nobody waits for a Signal that goes away"); }
+    void raise() {
+        is_raised_ = true;
+        this_core().wake_all(waiters_);
+    }
     void lower() noexcept { is_raised_ = false; }
     bool is_raised() const noexcept { return is_raised_; }
 
     struct Awaiter {
         Signal& signal;
-        std::coroutine_handle<> handle{};
-        Awaiter* next = nullptr;
-        Awaiter** to_me = nullptr;
-        ~Awaiter();
+        Waker waker{};
         bool await_ready() const noexcept { return signal.is_raised_; }
-        void await_suspend(std::coroutine_handle<> waiter) noexcept;
+        void await_suspend(std::coroutine_handle<> handle) noexcept {
+            waker.handle = handle;
+            waker.enter_before(signal.waiters_);
+        }
         void await_resume() const noexcept {}
     };
     Awaiter wait() noexcept { return Awaiter{*this}; }
 
 private:
-    Awaiter* first_ = nullptr;
-    Awaiter** last_ = &first_;
+    Link waiters_;
     bool is_raised_ = false;
 };
 
 // Lets other work of this core run: comes back in the next turn of the loop.
-Async<> yield();
+struct YieldAwaiter {
+    Waker waker{};
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> handle) noexcept {
+        waker.handle = handle;
+        this_core().wake(waker);
+    }
+    void await_resume() const noexcept {}
+};
+inline YieldAwaiter yield() {
+    return {};
+}
 
 }  // namespace fathom::rt
 

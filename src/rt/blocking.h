@@ -5,7 +5,7 @@
 #include <memory>
 #include <type_traits>
 
-#include "rt/core.h"
+#include "rt/send.h"
 
 namespace fathom::rt {
 
@@ -32,56 +32,14 @@ private:
     std::unique_ptr<State> state_;
 };
 
-namespace detail {
-
-template <class T>
-struct BlockingResult {
-    std::optional<Result<T>> result;  // written by the pool, read on the waiter's core
-    std::coroutine_handle<> waiter;   // only touched on the waiter's core
-};
-
-template <class T>
-struct BlockingAwaiter {
-    std::shared_ptr<BlockingResult<T>> shared;
-    ~BlockingAwaiter() { shared->waiter = {}; }
-    bool await_ready() const noexcept { return shared->result.has_value(); }
-    void await_suspend(std::coroutine_handle<> handle) noexcept { shared->waiter = handle; }
-    Result<T> await_resume() { return std::move(*shared->result); }
-};
-
-}  // namespace detail
-
 template <class Job>
 auto BlockingPool::run(Job job) -> Async<typename std::invoke_result_t<Job&>::value_type> {
     using T = typename std::invoke_result_t<Job&>::value_type;
-    auto shared = std::make_shared<detail::BlockingResult<T>>();
-    auto& core = this_core();
-    const bool is_accepted = submit([shared, &core, job = std::move(job)]() mutable {
-        auto answer = std::make_unique<Result<T>>(job());
-        core.post([shared = std::move(shared), answer = std::move(answer)] {
-            shared->result.emplace(std::move(*answer));
-            if (shared->waiter) std::exchange(shared->waiter, {}).resume();
-        });
-    });
+    auto shared = std::make_shared<detail::Handover<T>>(this_core());
+    const bool is_accepted = submit(
+        [shared, job = std::move(job)]() mutable { detail::hand_over(std::move(shared), job()); });
     if (!is_accepted) co_return fail(Errc::overloaded, "the blocking pool is full");
-    co_return co_await detail::BlockingAwaiter<T>{std::move(shared)};
-}
-
-// Runs `work` (callable without arguments that returns a Result<T>) on core `target` and answers
-// on this one.
-template <class Work>
-auto on_core(Core& target, Work work) -> Async<typename std::invoke_result_t<Work&>::value_type> {
-    using T = typename std::invoke_result_t<Work&>::value_type;
-    auto shared = std::make_shared<detail::BlockingResult<T>>();
-    auto& home = this_core();
-    target.post([shared, &home, work = std::move(work)]() mutable {
-        auto answer = std::make_unique<Result<T>>(work());
-        home.post([shared = std::move(shared), answer = std::move(answer)] {
-            shared->result.emplace(std::move(*answer));
-            if (shared->waiter) std::exchange(shared->waiter, {}).resume();
-        });
-    });
-    co_return co_await detail::BlockingAwaiter<T>{std::move(shared)};
+    co_return co_await detail::HandoverAwaiter<T>{std::move(shared)};
 }
 
 }  // namespace fathom::rt

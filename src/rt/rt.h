@@ -5,14 +5,16 @@
 // a few nanoseconds to arm; blocking libraries run in a bounded pool.
 //
 //   rt/async.h    Async<T>, the coroutine
-//   rt/core.h     Core, Runtime, timers, sending between cores
+//   rt/core.h     Core, Runtime, timers
 //   rt/wait.h     TaskGroup, within (deadline), both, sleep_until, Signal, Slots
 //   rt/socket.h   Socket, Listener: readiness and bytes
+//   rt/send.h     on_core: work for another core, and its answer
 //   rt/blocking.h BlockingPool: for libraries that block
 #pragma once
 
 #include "rt/async.h"
 #include "rt/blocking.h"
 #include "rt/core.h"
+#include "rt/send.h"
 #include "rt/socket.h"
 #include "rt/wait.h"

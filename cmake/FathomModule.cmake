@@ -3,7 +3,7 @@
 #   DEPENDS fathom::core ...     modules it may include; this list is the layer diagram
 #   LIBRARIES fmt::fmt ...       libraries from Debian
 #   TESTS a_test.cpp ...         one GoogleTest program, NAME_test
-#   FUZZ a_fuzz.cpp ...          one libFuzzer program each, only with FATHOM_FUZZ
+#   FUZZ a_fuzz.cpp ...          one libFuzzer program each; seeds in fuzz/seeds/a_fuzz/
 #   BENCHMARKS a_bench.cpp ...)  one Google Benchmark program, NAME_bench, not built by default
 #
 # A module is one folder under src/, one namespace, one static library, one face. Includes are
@@ -31,13 +31,24 @@ function(fathom_module name)
                          PROPERTIES LABELS unit TIMEOUT 120)
   endif()
 
-  if(FATHOM_FUZZ)
-    foreach(file IN LISTS M_FUZZ)
-      get_filename_component(target ${file} NAME_WE)
-      add_executable(${target} ${file})
-      target_link_libraries(${target} PRIVATE fathom::${name} -fsanitize=fuzzer)
-    endforeach()
-  endif()
+  # Every preset builds them and runs their seeds and a few seconds of mutations as a test; only the
+  # fuzz preset instruments what they call.
+  foreach(file IN LISTS M_FUZZ)
+    get_filename_component(target ${file} NAME_WE)
+    set(corpus ${CMAKE_BINARY_DIR}/corpus/${target})
+    set(seeds ${CMAKE_SOURCE_DIR}/fuzz/seeds/${target})
+    if(NOT IS_DIRECTORY ${seeds})
+      set(seeds "")
+    endif()
+    file(MAKE_DIRECTORY ${corpus})
+    add_executable(${target} ${file})
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+    target_link_libraries(${target} PRIVATE fathom::${name} -fsanitize=fuzzer)
+    add_test(NAME ${target}
+             COMMAND ${target} -seed=1 -runs=20000 -max_total_time=5 -timeout=10
+                     -artifact_prefix=${corpus}- ${corpus} ${seeds})
+    set_tests_properties(${target} PROPERTIES LABELS fuzz TIMEOUT 120)
+  endforeach()
 
   if(M_BENCHMARKS)
     find_package(benchmark REQUIRED)

@@ -1,0 +1,368 @@
+// How a keeper comes to be: found or forked, guarded, set up, run.
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+
+#include "sandbox/connect.h"
+#include "sandbox/keeper_loop.h"
+
+namespace fathom::sandbox {
+namespace {
+
+constexpr int kExitOrderly = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitTaken = 3;
+constexpr int kLineFd = 3;
+constexpr auto kAnswerMax = 2s;
+constexpr auto kLockMax = 5s;  // for the keeper before us to be gone
+
+void note(std::string_view text) {
+    fmt::print(stderr, "keeper {}: {}\n", ::getpid(), text);
+    ::fflush(stderr);
+}
+
+Result<std::string> absolute(const std::string& path) {
+    std::array<char, PATH_MAX> resolved{};
+    if (::realpath(path.empty() ? "." : path.c_str(), resolved.data()) == nullptr) {
+        return fail_errno(Errc::unavailable, errno, "finding the data folder \"" + path + "\"");
+    }
+    return std::string(resolved.data());
+}
+
+rt::Fd open_data_folder(const std::string& path) {
+    return rt::Fd(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+// Makes the folders and enters the keeper's own; from then on its paths are short and relative.
+Result<rt::Fd> enter_folders(KeeperOptions& options, std::string& runtime_folder) {
+    auto data = absolute(options.data_folder);
+    if (!data) return fail(std::move(data).error());
+    options.data_folder = *data;
+    runtime_folder = *data + "/runtime";
+    const auto own = *data + "/keeper";
+    if (::mkdir(runtime_folder.c_str(), 0755) == 0) {
+        ::chmod(runtime_folder.c_str(), 0755);
+        (void)!::chown(runtime_folder.c_str(), options.daemon_uid, options.daemon_gid);
+    }
+    for (const auto& folder : {own, own + "/s"}) {
+        if (::mkdir(folder.c_str(), 0711) == 0) ::chmod(folder.c_str(), 0711);
+    }
+    auto data_folder = open_data_folder(*data);
+    if (!data_folder || ::chdir(own.c_str()) != 0) {
+        return fail_errno(Errc::unavailable, errno, "entering " + own);
+    }
+    return data_folder;
+}
+
+// The lock of the folder; waits a little for a keeper that is on its way out.
+Result<rt::Fd> lock_folder(const Clock& clock) {
+    rt::Fd lock(::open("lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock) return fail_errno(Errc::unavailable, errno, "opening keeper/lock");
+    const auto limit = clock.now() + kLockMax;
+    while (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (clock.now() >= limit) return fail(Errc::conflict, "another keeper has this folder");
+        ::poll(nullptr, 0, 5);
+    }
+    return lock;
+}
+
+Result<rt::Fd> listen_for_daemons(const KeeperOptions& options) {
+    rt::Fd listener(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address{AF_UNIX, "control.sock"};
+    ::unlink(address.sun_path);
+    if (!listener ||
+        ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+        ::chmod(address.sun_path, 0600) != 0 || ::listen(listener.get(), 16) != 0) {
+        return fail_errno(Errc::unavailable, errno, "listening at keeper/control.sock");
+    }
+    (void)!::chown(address.sun_path, options.daemon_uid, options.daemon_gid);
+    return listener;
+}
+
+rt::Fd take_signals() {
+    sigset_t ends;
+    ::sigemptyset(&ends);
+    ::sigaddset(&ends, SIGTERM);
+    ::sigaddset(&ends, SIGINT);
+    ::sigprocmask(SIG_SETMASK, &ends, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+    ::signal(SIGHUP, SIG_IGN);
+    ::signal(SIGCHLD, SIG_DFL);
+    return rt::Fd(::signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+// Standard output and error go to keeper.log: whoever reads the daemon's must not wait for us.
+void write_to_own_log() {
+    rt::Fd log(::open("keeper.log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600));
+    rt::Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    ::dup2(null.get(), 0);
+    ::dup2(log.get(), 1);
+    ::dup2(log.get(), 2);
+}
+
+// Names the groups of one data folder: the same for every keeper it will have.
+std::string group_key() {
+    struct stat folder{};
+    ::stat(".", &folder);
+    return fmt::format("{:x}-{:x}", folder.st_dev, folder.st_ino);
+}
+
+void raise_soft_file_limit() {
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
+void remove_old_sockets() {
+    DIR* opened = ::opendir("s");
+    if (opened == nullptr) return;
+    while (const dirent* entry = ::readdir(opened)) {
+        if (entry->d_name[0] != '.') ::unlinkat(::dirfd(opened), entry->d_name, 0);
+    }
+    ::closedir(opened);
+}
+
+// The best level this machine allows, tried from the top: what fails is noted and said.
+class LevelFinder {
+public:
+    explicit LevelFinder(KeeperParts& parts) : parts_(parts) {}
+
+    void run() {
+        const bool is_root = ::geteuid() == 0;
+        if (is_root) parts_.abilities |= bit(AbilityBit::root);
+        if (is_root && parts_.options.level_max == Level::full && try_mounts(Privilege::root)) {
+            parts_.plan.level = Level::full;
+        } else if (parts_.options.level_max <= Level::user_namespace &&
+                   try_mounts(Privilege::user)) {
+            parts_.plan.level = Level::user_namespace;
+        } else {
+            parts_.plan.level = Level::process;
+        }
+    }
+
+private:
+    bool try_mounts(Privilege privilege) {
+        const auto& options = parts_.options;
+        const int error = enter_own_mounts(privilege, options.function_uid, options.function_gid);
+        if (error != 0) {
+            note(fmt::format("no mount namespace: errno {}", error));
+            return false;
+        }
+        // Folders are taken from the mounts as they are here, not as they were outside.
+        parts_.data_folder = open_data_folder(options.data_folder);
+        auto root = HostRoot::make(options.data_folder + "/keeper/root", parts_.runtime_folder);
+        if (!root) {
+            note(root.error().message());
+            return false;
+        }
+        parts_.root = std::move(*root);
+        parts_.plan.root = parts_.root->folder();
+        return true;
+    }
+    KeeperParts& parts_;
+};
+
+// Whether a child may do this; nothing of it is left.
+bool child_may(int unshare_flags) {
+    const auto pid = ::fork();
+    if (pid == 0) ::_exit(::unshare(unshare_flags) == 0 ? 0 : 1);
+    int status = 1;
+    ::waitpid(pid, &status, 0);
+    return status == 0;
+}
+
+std::uint32_t namespace_abilities() {
+    std::uint32_t bits = 0;
+    const bool is_root = ::geteuid() == 0;
+    const int with_user = is_root ? 0 : CLONE_NEWUSER;
+    if (is_root) bits |= bit(AbilityBit::root);
+    if (child_may(CLONE_NEWUSER)) bits |= bit(AbilityBit::user_namespace);
+    if (child_may(with_user | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS)) {
+        bits |= bit(AbilityBit::namespaces);
+    }
+    if (child_may(with_user | CLONE_NEWNET)) bits |= bit(AbilityBit::network_namespace);
+    return bits;
+}
+
+Result<KeeperParts> set_up(KeeperOptions options, const Clock& clock, rt::Fd& lock) {
+    KeeperParts parts;
+    auto folder = enter_folders(options, parts.runtime_folder);
+    if (!folder) return fail(std::move(folder).error());
+    parts.data_folder = std::move(*folder);
+    auto locked = lock_folder(clock);
+    if (!locked) return fail(std::move(locked).error());
+    lock = std::move(*locked);
+    write_to_own_log();
+    remove_old_sockets();
+    raise_soft_file_limit();
+    parts.options = std::move(options);
+    parts.signals = take_signals();
+    auto listener = listen_for_daemons(parts.options);
+    if (!listener) return fail(std::move(listener).error());
+    parts.listener = std::move(*listener);
+    parts.cgroups = Cgroups::find(group_key());
+    parts.abilities = namespace_abilities() | parts.cgroups.abilities();
+    parts.plan.uid = parts.options.function_uid;
+    parts.plan.gid = parts.options.function_gid;
+    parts.plan.tmp_options =
+        fmt::format("mode=1777,size={},nr_inodes=65536", parts.options.tmp_bytes);
+    LevelFinder(parts).run();
+    return parts;
+}
+
+int say_failure(int line, const Error& error) {
+    note(error.message());
+    Packet packet;
+    packet.kind = static_cast<std::uint32_t>(PacketKind::refused);
+    packet.errc = static_cast<std::uint32_t>(error.code());
+    put_text(packet.text, error.message());
+    if (line >= 0) (void)send_packet(line, bytes_of(packet), {});
+    return error.code() == Errc::conflict ? kExitTaken : kExitFailed;
+}
+
+void leave_nothing(KeeperParts& parts) {
+    parts.cgroups.remove_all();
+    if (parts.root) {
+        ::umount2("root", MNT_DETACH);
+        ::rmdir("root");
+    }
+    ::unlink("control.sock");
+}
+
+// Forks the keeper and, should it be killed, forks it anew; its orderly end is the guard's.
+[[noreturn]] void guard(int line, const KeeperOptions& options) {
+    constexpr int kRestartsMax = 100;
+    if (line != kLineFd) ::dup2(line, kLineFd);
+    ::close_range(kLineFd + 1, ~0u, 0);
+    ::setsid();
+    ::prctl(PR_SET_NAME, "fathom-guard");
+    sigset_t awaited;
+    ::sigemptyset(&awaited);
+    for (int number : {SIGTERM, SIGINT, SIGCHLD}) ::sigaddset(&awaited, number);
+    ::sigprocmask(SIG_SETMASK, &awaited, nullptr);
+    ::signal(SIGHUP, SIG_IGN);
+    for (int starts = 0; starts < kRestartsMax; ++starts) {
+        const auto keeper = ::fork();
+        if (keeper == 0) ::_exit(keeper_main(starts == 0 ? kLineFd : -1, options));
+        if (starts == 0) {
+            // A terminal or pipe of the daemon's must not stay open because of us.
+            const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+            for (int fd : {0, 1, 2, kLineFd}) ::dup2(null, fd);
+        }
+        for (;;) {
+            int number = 0;
+            ::sigwait(&awaited, &number);
+            if (number != SIGCHLD) {
+                ::kill(keeper, SIGTERM);
+                continue;
+            }
+            int status = 0;
+            if (::waitpid(keeper, &status, WNOHANG) != keeper) continue;
+            if (WIFEXITED(status)) ::_exit(WEXITSTATUS(status));
+            break;
+        }
+    }
+    ::_exit(kExitFailed);
+}
+
+}  // namespace
+
+int keeper_main(int line, KeeperOptions options) {
+    static const SystemClock clock;
+    if (line >= 0 && line != kLineFd) {
+        ::dup2(line, kLineFd);
+        line = kLineFd;
+    }
+    ::close_range(line >= 0 ? kLineFd + 1 : kLineFd, ~0u, 0);
+    ::prctl(PR_SET_NAME, "fathom-keeper");
+    ::umask(0022);
+    rt::Fd lock;
+    auto parts = set_up(std::move(options), clock, lock);
+    if (!parts) return say_failure(line, parts.error());
+
+    KeeperLoop loop(std::move(*parts), clock);
+    if (auto tried = loop.try_cell(); !tried) {
+        note("no sandbox: " + tried.error().message());
+        loop.fall_to_process();
+        if (auto again = loop.try_cell(); !again) return say_failure(line, again.error());
+    }
+    loop.run(rt::Fd(line));
+    leave_nothing(loop.parts());
+    return kExitOrderly;
+}
+
+Abilities probe() {
+    const auto pid = ::getpid();
+    auto groups = Cgroups::find(fmt::format("probe-{}", pid));
+    const auto bits = namespace_abilities() | groups.abilities();
+    groups.remove_all();
+    const auto level = !has_bit(bits, AbilityBit::namespaces) ? Level::process
+                       : has_bit(bits, AbilityBit::root)      ? Level::full
+                                                              : Level::user_namespace;
+    return describe(level, bits);
+}
+
+Result<rt::Fd> connect_to_keeper(const std::string& data_folder) {
+    rt::Fd folder(
+        ::open(data_folder.empty() ? "." : data_folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!folder) return fail_errno(Errc::unavailable, errno, "opening the data folder");
+    rt::Fd line(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    if (!line) return fail_errno(Errc::unavailable, errno, "making a socket");
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    // The path of a socket is short; that of a data folder need not be.
+    const auto path = fmt::format("/proc/self/fd/{}/keeper/control.sock", folder.get());
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    if (::connect(line.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+        return fail_errno(Errc::unavailable, errno, "connecting to keeper/control.sock");
+    }
+    return line;
+}
+
+Result<KeeperLine> start_or_find_keeper(const KeeperOptions& options) {
+    if (auto found = connect_to_keeper(options.data_folder)) {
+        pollfd watched{found->get(), POLLIN, 0};
+        const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(kAnswerMax);
+        ::poll(&watched, 1, static_cast<int>(limit.count()));
+        std::array<char, sizeof(Packet)> bytes;
+        const auto came = receive_packet(found->get(), bytes, MSG_DONTWAIT | MSG_PEEK);
+        auto packet = parse_packet({bytes.data(), came.bytes});
+        if (packet && packet->kind == static_cast<std::uint32_t>(PacketKind::refused)) {
+            return fail(static_cast<Errc>(packet->errc), "{}", text_of(packet->text));
+        }
+        if (packet || came.bytes > 0) return KeeperLine{std::move(*found), 0};
+        if (came.error != 0) return fail(Errc::unavailable, "the keeper does not answer");
+    }
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+        return fail_errno(Errc::unavailable, errno, "making a line to the keeper");
+    }
+    KeeperLine line{rt::Fd(pair[0]), 0};
+    rt::Fd theirs(pair[1]);
+    const auto pid = ::fork();
+    if (pid < 0) return fail_errno(Errc::unavailable, errno, "starting the keeper");
+    if (pid == 0) guard(theirs.get(), options);
+    line.guard_pid = static_cast<int>(pid);
+    return line;
+}
+
+}  // namespace fathom::sandbox

@@ -18,7 +18,7 @@ namespace fathom::image {
 
 struct Image {
     std::string reference;  // "fathom.local/NAME:<first 12 hex digits of the digest>"
-    std::string digest;     // "sha256:<64 hex digits>" of the canonical archive
+    std::string digest;     // "sha256:<64 hex digits>" of the archive
     std::string root;  // folder of the handler's files, mounted read-only at /home/app/function
     std::vector<std::string> command;  // argv of the replica, paths as seen inside the sandbox
     function::StringMap environment;   // defaults; the deployment's own wins

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/ports.h"
+#include "core/time.h"
 #include "function/function.h"
 
 namespace fathom::function {
@@ -53,9 +54,7 @@ std::string write_statuses(std::span<const Status> statuses);  // "[]" for none
 Result<Status> read_status(std::string_view json);
 Result<std::vector<Status>> read_statuses(std::string_view json);
 
-// RFC 3339 in UTC, to the second: "2026-11-21T12:46:37Z". Reading takes fractions and offsets.
-std::string to_rfc3339(Clock::Wall at);
-// Errors: invalid    not RFC 3339, or outside the years 1678 to 2261 (other than Go's zero time)
-Result<Clock::Wall> parse_rfc3339(std::string_view text);
+using fathom::parse_rfc3339;
+using fathom::to_rfc3339;
 
 }  // namespace fathom::function

@@ -1,12 +1,9 @@
-// Times on the wire. std::chrono's own parser and formatter are not in this libstdc++ (12).
+#include "core/time.h"
 
-#include <charconv>
 #include <chrono>
 #include <optional>
 
-#include "function/json.h"
-
-namespace fathom::function {
+namespace fathom {
 namespace {
 
 constexpr std::string_view kGoZeroTime = "0001-01-01T00:00:00Z";
@@ -70,14 +67,18 @@ std::optional<Clock::Wall> parse(std::string_view text) {
 
 }  // namespace
 
-std::string to_rfc3339(Clock::Wall at) {
+std::string to_rfc3339(Clock::Wall at, TimeDigits digits) {
     if (at == Clock::Wall{}) return std::string(kGoZeroTime);
     const auto midnight = std::chrono::floor<std::chrono::days>(at);
     const std::chrono::year_month_day date(midnight);
-    const std::chrono::hh_mm_ss time(std::chrono::floor<std::chrono::seconds>(at - midnight));
-    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(date.year()),
-                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                       time.hours().count(), time.minutes().count(), time.seconds().count());
+    const std::chrono::hh_mm_ss time(at - midnight);
+    auto text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", static_cast<int>(date.year()),
+                            static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                            time.hours().count(), time.minutes().count(), time.seconds().count());
+    const auto nanoseconds = time.subseconds().count();
+    if (digits == TimeDigits::milliseconds) text += fmt::format(".{:03}", nanoseconds / 1'000'000);
+    if (digits == TimeDigits::nanoseconds) text += fmt::format(".{:09}", nanoseconds);
+    return text + "Z";
 }
 
 Result<Clock::Wall> parse_rfc3339(std::string_view text) {
@@ -87,4 +88,4 @@ Result<Clock::Wall> parse_rfc3339(std::string_view text) {
                 "\"{}\" is not a time; accepted: RFC 3339 such as 2026-11-21T12:46:37Z", text);
 }
 
-}  // namespace fathom::function
+}  // namespace fathom

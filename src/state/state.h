@@ -22,10 +22,12 @@ inline constexpr int kFormat = 1;
 // The folder, locked. Unlocked when destroyed.
 class DataFolder {
 public:
-    // Makes the folder (0700) and FORMAT where missing.
+    // Makes the folder (0700) and FORMAT where missing. Nothing is changed in a folder that is
+    // refused.
     // Errors: conflict     another fathom holds it (names its pid)
     //         unsupported  a newer FORMAT, or a folder that is not ours and not empty
     //         forbidden    not writable; names the folder and the user
+    //         unavailable  the disk
     static Result<DataFolder> open(std::string path);
     DataFolder(DataFolder&&) noexcept;
     DataFolder& operator=(DataFolder&&) noexcept;
@@ -48,20 +50,30 @@ struct StoredDeployment {
     friend bool operator==(const StoredDeployment&, const StoredDeployment&) = default;
 };
 
-// The deployments on disk. Writes come back when they are durable; concurrent ones share a flush.
+// The deployments on disk, one per name. Writes come back when they are durable, on the caller's
+// core; concurrent ones share a flush. Callable from every core.
 class Deployments {
 public:
     virtual ~Deployments() = default;
+    // All of them, ordered by namespace and name. Blocks: for the start.
+    // Errors: unavailable    the disk, or a damaged file
+    //         invalid        a row that cannot be read; names the function
     virtual Result<std::vector<StoredDeployment>> load() = 0;
+    // Stores or replaces.
     // Errors: unavailable    the disk refused; nothing changed
+    //         overloaded     too many writes wait
+    //         too_large      over 1 MiB as JSON
     virtual Async<> put(StoredDeployment deployment) = 0;
+    // Fine when there is none. Errors as put().
     virtual Async<> erase(function::FunctionName name) = 0;
 };
 
 // The database: one writer thread with group commit. Modules add their tables as migrations.
 class Database {
 public:
-    // Opens or makes `path` and brings it to the newest migration; keeps a copy before migrating.
+    // Opens or makes `path` and brings it to the newest migration; a copy is kept before migrating,
+    // as PATH.before-<version>. `pool` outlives the database, and the callers' cores outlive
+    // `pool`'s work. Blocks: for the start.
     // Errors: unavailable    the disk, or a damaged file
     //         unsupported    a newer schema
     static Result<std::unique_ptr<Database>> open(std::string path, rt::BlockingPool& pool);

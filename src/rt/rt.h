@@ -8,6 +8,7 @@
 //   rt/core.h     Core, Runtime, timers
 //   rt/wait.h     TaskGroup, within (deadline), both, sleep_until, Signal, Slots
 //   rt/socket.h   Socket, Listener: readiness and bytes
+//   rt/fd.h       Fd, an owned file descriptor
 //   rt/send.h     on_core: work for another core, and its answer
 //   rt/blocking.h BlockingPool: for libraries that block
 #pragma once
@@ -15,6 +16,7 @@
 #include "rt/async.h"
 #include "rt/blocking.h"
 #include "rt/core.h"
+#include "rt/fd.h"
 #include "rt/send.h"
 #include "rt/socket.h"
 #include "rt/wait.h"

@@ -19,6 +19,8 @@
 //          auto here = co_await keeper.open();       // abilities, replicas, exits missed
 //   4. on an orderly stop: co_await keeper.shut_down(): every replica ended, nothing left behind.
 //      To leave the replicas running (an upgrade), just let the Keeper go.
+//
+// Tests of other modules: sandbox/testing/keeper_house.h is a data folder with a keeper in it.
 #pragma once
 
 #include <chrono>

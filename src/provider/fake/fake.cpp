@@ -1,60 +1,6 @@
 #include "provider/fake/fake.h"
 
-#include <algorithm>
-
 namespace fathom::provider {
-
-struct Fake::LogBook {
-    std::deque<LogLine> lines;  // at most kLinesMax
-    std::uint64_t first = 0;    // number of the oldest line kept
-    bool is_closed = false;
-    rt::Signal grown;
-    static constexpr std::size_t kLinesMax = 10'000;
-};
-
-class Fake::Reader final : public LogReader {
-public:
-    Reader(std::shared_ptr<LogBook> book, LogQuery query)
-        : book_(std::move(book)), query_(std::move(query)), next_(book_->first) {
-        const auto wanted = static_cast<std::uint64_t>(std::max<std::int64_t>(query_.tail, 0));
-        if (wanted == 0) return;
-        std::uint64_t found = 0;
-        next_ = book_->first + book_->lines.size();
-        while (next_ > book_->first && found < wanted) {
-            next_ -= 1;
-            if (is_wanted(book_->lines[next_ - book_->first])) found += 1;
-        }
-    }
-
-    Async<std::vector<LogLine>> read() override {
-        for (;;) {
-            auto lines = take();
-            const bool may_wait = query_.follow == LogQuery::Follow::yes && !book_->is_closed;
-            if (!lines.empty() || !may_wait) co_return lines;
-            book_->grown.lower();
-            co_await book_->grown.wait();
-        }
-    }
-
-private:
-    bool is_wanted(const LogLine& line) const {
-        if (!query_.instance.empty() && line.instance != query_.instance) return false;
-        return line.at >= query_.since;
-    }
-    std::vector<LogLine> take() {
-        std::vector<LogLine> lines;
-        const auto end = book_->first + book_->lines.size();
-        for (next_ = std::max(next_, book_->first); next_ < end; ++next_) {
-            const auto& line = book_->lines[next_ - book_->first];
-            if (is_wanted(line)) lines.push_back(line);
-        }
-        return lines;
-    }
-
-    std::shared_ptr<LogBook> book_;
-    LogQuery query_;
-    std::uint64_t next_;
-};
 
 Fake::Fake(const Clock& clock, Options options) : clock_(clock), options_(std::move(options)) {}
 Fake::~Fake() = default;
@@ -137,9 +83,8 @@ Async<> Fake::remove(FunctionName name) {
     settle(found->second);
     deployments_.erase(found);
     auto book = logs_.extract(name).mapped();
-    book->is_closed = true;
     publish();
-    book->grown.raise();
+    book->close();
     co_return Result<>{};
 }
 
@@ -168,7 +113,7 @@ Async<std::unique_ptr<LogReader>> Fake::logs(LogQuery query) {
     if (found == logs_.end()) {
         co_return fail(Errc::not_found, "function {} is not deployed", query.name.text());
     }
-    co_return std::make_unique<Reader>(found->second, std::move(query));
+    co_return LogBook::read(found->second, std::move(query));
 }
 
 void Fake::make_ready(const FunctionName& name) {
@@ -211,13 +156,7 @@ void Fake::set_state(const std::string& id, ReplicaState state, std::string why)
 void Fake::write_log(const FunctionName& name, std::string instance, std::string text) {
     auto found = logs_.find(name);
     if (found == logs_.end()) return;
-    auto& book = *found->second;
-    book.lines.push_back({clock_.wall(), std::move(instance), std::move(text)});
-    if (book.lines.size() > LogBook::kLinesMax) {
-        book.lines.pop_front();
-        book.first += 1;
-    }
-    book.grown.raise();
+    found->second->add({clock_.wall(), std::move(instance), std::move(text)});
 }
 
 unsigned Fake::wakes(const FunctionName& name) const {

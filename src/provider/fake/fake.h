@@ -2,9 +2,9 @@
 // test wants to choose the moment.
 #pragma once
 
-#include <deque>
 #include <set>
 
+#include "provider/log_book.h"
 #include "provider/provider.h"
 
 namespace fathom::provider {
@@ -42,8 +42,6 @@ public:
     unsigned wakes(const FunctionName& name) const;
 
 private:
-    struct LogBook;
-    class Reader;
     void settle(Deployment& deployment);
     void start_replica(Deployment& deployment);
     void publish();

@@ -191,7 +191,20 @@ def long_soak(options: argparse.Namespace) -> Tally:
     return run_file(ROOT / "tests/integration/test_soak.py", options.preset, [], settings)
 
 
-LONG = {"fuzz": long_fuzz, "soak": long_soak, "kill-cycles": long_kill_cycles}
+def long_clang_tidy(options: argparse.Namespace) -> Tally:
+    """clang-tidy over every file. No short form: a minute a core for each dozen files."""
+    if not build("dev"):
+        return Tally(failed=1)
+    code = subprocess.run([PYTHON, ROOT / "tests/clang_tidy.py", "--all"]).returncode
+    return Tally(failed=1) if code else Tally(passed=1)
+
+
+LONG = {
+    "fuzz": long_fuzz,
+    "soak": long_soak,
+    "kill-cycles": long_kill_cycles,
+    "clang-tidy": long_clang_tidy,
+}
 
 
 # ------------------------------------------------------------------------------------------- main

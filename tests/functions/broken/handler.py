@@ -1,0 +1,1 @@
+raise RuntimeError("this handler is broken on purpose")

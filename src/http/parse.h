@@ -16,7 +16,7 @@ namespace fathom::http {
 
 // Why a message is not accepted, and the status that says so.
 struct Refusal {
-    int status = 400;           // 400, 417, 431 or 505
+    int status = 0;             // 400, 417, 431 or 505
     std::string_view sentence;  // for a person; static text
 };
 

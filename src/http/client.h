@@ -62,13 +62,18 @@ public:
                                                 std::string_view first = {},
                                                 Fresh fresh = Fresh::no);
 
+    // The same without a coroutine, where a pooled connection is there and `first` is small:
+    // nullptr otherwise, and nothing was sent.
+    std::unique_ptr<ClientExchange> try_send(const RequestHead& head, std::string_view first = {});
+
     std::size_t idle() const noexcept;
     std::size_t open() const noexcept;
     // Closes idle connections; those in use close when they end.
     void close_idle() noexcept;
 
-private:
     struct State;
+
+private:
     std::unique_ptr<State> state_;
 };
 

@@ -90,8 +90,8 @@ ResponseFraming framing_of(const ResponseHead& head, const ResponseForm& form) {
     }
     auto body = head.body;
     if (body.kind == BodyLength::Kind::none) body = BodyLength::fixed(0);
-    if (body.kind == BodyLength::Kind::chunked && form.version_minor == 0) {
-        body = BodyLength::until_close();
+    if (body.kind == BodyLength::Kind::chunked || body.kind == BodyLength::Kind::until_close) {
+        body = form.version_minor == 0 ? BodyLength::until_close() : BodyLength::chunked();
     }
     return {.body = body, .said = body};
 }
@@ -161,7 +161,7 @@ BodyLength append_response_head(std::string& out, const ResponseHead& head,
         if (!has_date) pen.put_field("Date", form.date);
         put_framing(pen, framing.said);
         const bool is_until_close = framing.body.kind == BodyLength::Kind::until_close;
-        if (!head.keep_alive || is_until_close) {
+        if (!form.keep_alive || is_until_close) {
             pen.put("Connection: close\r\n");
         } else if (form.version_minor == 0) {
             pen.put("Connection: keep-alive\r\n");

@@ -23,12 +23,13 @@ Result<> append_request_head(std::string& out, const RequestHead& head, std::str
 struct ResponseForm {
     bool is_to_head = false;  // HEAD: a length may be said, no body follows
     int version_minor = 1;    // of the request; HTTP/1.0 gets no chunks
+    bool keep_alive = true;   // the connection stays open (head.keep_alive is not looked at)
     std::string_view date{};  // Date and Server, where `headers` has none; empty: not sent
     std::string_view server{};
 };
-// The head of a response. Answers how the body that follows is delimited: what `head.body` says,
-// none where there must be none, until_close instead of chunked for HTTP/1.0 (which then also says
-// `Connection: close`).
+// The head of a response. Answers how the body that follows is delimited: none where there must be
+// none, fixed as `head.body` says, chunked where that is chunked or until_close, and until_close
+// instead of chunked for HTTP/1.0 (the head then says `Connection: close`).
 BodyLength append_response_head(std::string& out, const ResponseHead& head,
                                 const ResponseForm& form);
 

@@ -67,8 +67,7 @@ TEST(ResponseBytes, HaveReasonFramingServerAndDate) {
               "Content-Length: 3\r\n\r\n");
     head.headers.add("date", "then");
     head.headers.add("server", "other");
-    head.keep_alive = false;
-    EXPECT_EQ(text_of(head, {.date = "today", .server = "fathom"}),
+    EXPECT_EQ(text_of(head, {.keep_alive = false, .date = "today", .server = "fathom"}),
               "HTTP/1.1 404 Not Found\r\nX: 1\r\ndate: then\r\nserver: other\r\n"
               "Content-Length: 3\r\nConnection: close\r\n\r\n");
 }
@@ -106,6 +105,13 @@ TEST(ResponseBytes, LastUntilCloseInsteadOfChunkedForHttp10) {
     EXPECT_EQ(append_response_head(out, head, {.version_minor = 0}).kind,
               BodyLength::Kind::until_close);
     EXPECT_EQ(out, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+}
+
+TEST(ResponseBytes, BecomeChunkedWhereTheyLastedUntilClose) {
+    std::string out;
+    ResponseHead head;
+    head.body = BodyLength::until_close();
+    EXPECT_EQ(append_response_head(out, head, {}).kind, BodyLength::Kind::chunked);
 }
 
 TEST(ResponseBytes, KeepHttp10OpenInWords) {

@@ -43,12 +43,27 @@ class BodyWriter {
 public:
     virtual ~BodyWriter() = default;
     // Sends `bytes`; comes back when they may be reused. Never sits on them: what is written is on
-    // its way before this waits for anything else (server-sent events arrive one by one).
+    // its way before this waits for anything else (server-sent events arrive one by one). No bytes:
+    // a head that waits for its first ones goes out.
     // Errors: bad_upstream    the other side is gone
     //         timed_out       it takes nothing
     virtual Async<> write(std::string_view bytes) = 0;
     // Ends the body.
     virtual Async<> finish(const Headers& trailers = {}) = 0;
+    // Both at once, in one system call where that is possible.
+    virtual Async<> write_last(std::string_view bytes, const Headers& trailers);
+
+    // The same without a coroutine, for where it counts: true when all is sent. False when it has
+    // to wait or failed: then await the call above with the same arguments, it goes on from there.
+    virtual bool try_write(std::string_view /*bytes*/) { return false; }
+    virtual bool try_write_last(std::string_view /*bytes*/, const Headers& /*trailers*/) {
+        return false;
+    }
 };
+
+// Sends all of `from` through `to`, trailers too, and ends it. Each piece goes on as it comes: what
+// `to` does not take is not read from `from`.
+// Errors: those of reading and of writing
+Async<> pump(BodyReader& from, BodyWriter& to);
 
 }  // namespace fathom::http

@@ -1,7 +1,6 @@
 // The server: connections become exchanges, exchanges go to a Handler.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,8 +26,8 @@ struct ServerLimits {
 // A small answer, whole.
 struct Reply {
     int status = 200;
-    std::string content_type;  // empty: none is sent
-    std::string body;
+    std::string content_type{};  // empty: none is sent
+    std::string body{};
     std::vector<std::pair<std::string, std::string>> headers{};  // besides Content-Type
 };
 
@@ -39,32 +38,39 @@ public:
 
     // The request. Its views stay valid until the handler returns.
     virtual const RequestHead& request() const = 0;
+    // Its body. An awaited 100 (Continue) is sent at the first read that has to wait.
     virtual BodyReader& body() = 0;
     // "ip:port" of the other end, or "" on a Unix socket.
     virtual std::string_view peer() const = 0;
 
     // Answers whole: head and body in one write. HEAD requests, 204 and 304 get no body bytes.
     virtual Async<> reply(Reply reply) = 0;
-    // Begins a streamed answer: `head.headers` are sent as they are (no hop-by-hop ones), Date and
-    // framing are ours: `head.body` fixed or chunked (until_close towards HTTP/1.0). Nothing is
-    // sent until the first write, finish, or flush, so that head and first bytes share a write.
+    // Begins a streamed answer: `head.headers` are sent as they are (framing and hop-by-hop ones
+    // are left out, so that an upstream's head can be passed on), Date and framing are ours:
+    // `head.body` fixed or chunked; until_close becomes chunked, and chunked until_close towards
+    // HTTP/1.0. Whether the connection stays open is ours to say, too. Nothing is sent until the
+    // first write, finish or flush, so that head and first bytes share a write. Interim statuses
+    // cannot be sent this way: they become a 502.
     virtual void start(const ResponseHead& head) = 0;
-    // Sends an interim 100 now if the client waits for it; done by itself at the first body read.
+    // Sends the head now, before there is a body.
     virtual Async<> flush() = 0;
     virtual BodyWriter& out() = 0;
     // The head went out (or was started): it is too late for another status.
     virtual bool has_started() const = 0;
     // Breaks the connection: the only honest end of an answer that failed half-way.
     virtual void abort() = 0;
-    // Becomes ready when the client goes away while the handler works.
+    // Becomes ready when the client closes its side or the connection while the handler works, for
+    // handlers that then want to stop. A client that only ends its sending half after the request
+    // looks the same: who does not ask still answers it. Counts from the end of the request's body.
     virtual Async<> client_gone() = 0;
 };
 
 class Handler {
 public:
     virtual ~Handler() = default;
-    // Answers the exchange. On an error without a started answer the server sends the error's
-    // status and sentence as text/plain; with one it aborts. Called on the connection's core.
+    // Answers the exchange; a started answer that has no end yet is finished for it. On an error
+    // without a started answer the server sends the error's status and sentence as text/plain; with
+    // one it aborts. Called on the connection's core.
     virtual Async<> handle(Exchange& exchange) = 0;
 };
 
@@ -77,10 +83,10 @@ public:
         std::string name = "fathom";  // the Server field; empty: none
     };
     Server(rt::Runtime& runtime, Options options);
-    ~Server();
+    ~Server();  // on several cores: only after drain()
 
     // Opens the listeners and serves on every core with the handler `make` makes on each.
-    // Errors: those of rt::Listener::open. Call on core 0.
+    // Errors: those of rt::Listener::open; conflict also when another process listens there.
     Async<> start(const rt::Address& address,
                   std::function<std::unique_ptr<Handler>(rt::Core&)> make);
     // Where it listens.

@@ -95,8 +95,8 @@ private:
     Result<std::string> read_expression(int depth);  // behind "${", through "}"
     Result<std::string> apply(std::string value, int depth);
     Result<std::string> read_default(std::string value, int depth);
-    Result<std::string> read_part(std::string value, int depth);
-    Result<std::string> read_trim(std::string value, int depth);
+    Result<std::string> read_part(std::string_view value, int depth);
+    Result<std::string> read_trim(std::string_view value, int depth);
     Result<std::string> read_replacement(std::string value, int depth);
 
     bool is_at_end() const { return at_ >= text_.size(); }
@@ -191,10 +191,10 @@ Result<std::string> Substitution::apply(std::string value, int depth) {
                 ++at_;
                 return read_default(std::move(value), depth);
             }
-            return read_part(std::move(value), depth);
+            return read_part(value, depth);
         case '#':
         case '%':
-            return read_trim(std::move(value), depth);
+            return read_trim(value, depth);
         case '/':
             return read_replacement(std::move(value), depth);
         default:
@@ -208,7 +208,7 @@ Result<std::string> Substitution::read_default(std::string value, int depth) {
     return value;
 }
 
-Result<std::string> Substitution::read_part(std::string value, int depth) {
+Result<std::string> Substitution::read_part(std::string_view value, int depth) {
     auto text = read_text("}", depth);
     if (!text) return text;
     std::string_view left = *text;
@@ -234,7 +234,7 @@ Result<std::string> Substitution::read_part(std::string value, int depth) {
     return part(value, *offset, length);
 }
 
-Result<std::string> Substitution::read_trim(std::string value, int depth) {
+Result<std::string> Substitution::read_trim(std::string_view value, int depth) {
     const char side = peek();
     ++at_;
     const bool is_longest = peek() == side;
@@ -242,8 +242,12 @@ Result<std::string> Substitution::read_trim(std::string value, int depth) {
     auto pattern = read_text("}", depth);
     if (!pattern) return pattern;
     const auto ends = is_longest ? GlobMatch::longest : GlobMatch::shortest;
-    if (side == '#') return value.substr(glob_prefix(*pattern, value, ends).value_or(0));
-    return value.substr(0, value.size() - glob_suffix(*pattern, value, ends).value_or(0));
+    if (side == '#') {
+        value.remove_prefix(glob_prefix(*pattern, value, ends).value_or(0));
+    } else {
+        value.remove_suffix(glob_suffix(*pattern, value, ends).value_or(0));
+    }
+    return std::string(value);
 }
 
 Result<std::string> Substitution::read_replacement(std::string value, int depth) {

@@ -151,9 +151,8 @@ Result<> check_image(std::string_view image) {
 // A whole non-negative decimal number; nothing for anything else.
 std::optional<unsigned> parse_count(std::string_view text) {
     unsigned number = 0;
-    const auto* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number);
-    if (error != std::errc() || stop != end || text.empty()) return {};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc() || end != text.data() + text.size()) return {};
     return number;
 }
 

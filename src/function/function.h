@@ -66,7 +66,7 @@ struct FunctionSpec {
     std::string_view annotation(std::string_view key) const;  // "" when absent
 };
 
-inline constexpr std::size_t kMapBytesMax = 256 * 1024;  // keys and values of one map together
+inline constexpr Bytes kMapBytesMax = 256_KiB;  // keys and values of one map together
 inline constexpr std::size_t kListEntriesMax = 1024;
 
 // Everything that can be known to be wrong before anything is touched: names, labels (at most 63

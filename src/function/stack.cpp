@@ -11,7 +11,7 @@
 namespace fathom::function {
 namespace {
 
-using yaml::Node;
+using yaml::Value;
 
 constexpr auto kStackKeys =
     std::to_array<std::string_view>({"version", "provider", "functions", "configuration"});
@@ -112,7 +112,7 @@ public:
     }
 
     // Whether `node` is a map, with a warning for each key that is not in `known`.
-    bool is_map(const Node& node, std::string_view path, std::span<const std::string_view> known) {
+    bool is_map(const Value& node, std::string_view path, std::span<const std::string_view> known) {
         if (error_) return false;
         if (!node.is_map()) {
             refuse(node.line, path.empty() ? "the document" : path, shown(node), "a map");
@@ -126,12 +126,12 @@ public:
     }
 
     // The entry, unless it is absent or null.
-    const Node* find(const Node& map, std::string_view key) const {
+    const Value* find(const Value& map, std::string_view key) const {
         const auto* entry = error_ ? nullptr : map.find(key);
         return entry == nullptr || entry->is_null() ? nullptr : entry;
     }
 
-    void read(const Node& map, std::string_view path, std::string_view key, std::string& into) {
+    void read(const Value& map, std::string_view path, std::string_view key, std::string& into) {
         const auto* entry = find(map, key);
         if (entry == nullptr) return;
         if (!entry->is_scalar()) {
@@ -140,7 +140,7 @@ public:
         into = entry->text;
     }
 
-    void read(const Node& map, std::string_view path, std::string_view key, bool& into) {
+    void read(const Value& map, std::string_view path, std::string_view key, bool& into) {
         const auto* entry = find(map, key);
         if (entry == nullptr) return;
         constexpr auto kTrue = std::to_array<std::string_view>(
@@ -155,7 +155,7 @@ public:
         into = is_true;
     }
 
-    void read(const Node& map, std::string_view path, std::string_view key,
+    void read(const Value& map, std::string_view path, std::string_view key,
               std::vector<std::string>& into) {
         const auto* entry = find(map, key);
         if (entry == nullptr) return;
@@ -171,16 +171,16 @@ public:
         }
     }
 
-    void read(const Node& map, std::string_view path, std::string_view key, StringMap& into) {
+    void read(const Value& map, std::string_view path, std::string_view key, StringMap& into) {
         const auto* entry = find(map, key);
         if (entry != nullptr) read_texts(*entry, join(path, key), into);
     }
-    void read(const Node& map, std::string_view path, std::string_view key,
+    void read(const Value& map, std::string_view path, std::string_view key,
               std::optional<StringMap>& into) {
         if (find(map, key) != nullptr) read(map, path, key, into.emplace());
     }
 
-    void read(const Node& map, std::string_view path, std::string_view key,
+    void read(const Value& map, std::string_view path, std::string_view key,
               std::optional<Resources>& into) {
         const auto* entry = find(map, key);
         const auto inner = join(path, key);
@@ -193,7 +193,7 @@ public:
     }
 
     // A map of texts in which null is the empty text, as faas-cli reads it.
-    void read_texts(const Node& node, const std::string& path, StringMap& into) {
+    void read_texts(const Value& node, const std::string& path, StringMap& into) {
         if (!node.is_map()) {
             return refuse(node.line, path, shown(node), "a map of names and texts (NAME: text)");
         }
@@ -206,28 +206,28 @@ public:
     }
 
     // `environment`, also in the form {variables: {...}}, which is flattened.
-    void read_environment(const Node& map, std::string_view path, StringMap& into) {
+    void read_environment(const Value& map, std::string_view path, StringMap& into) {
         const auto* entry = find(map, "environment");
         if (entry == nullptr) return;
         const auto inner = join(path, "environment");
         const auto* variables = entry->find("variables");
         if (variables == nullptr || !variables->is_map()) return read_texts(*entry, inner, into);
         auto rest = *entry;
-        std::erase_if(rest.children, [](const Node& each) { return each.key == "variables"; });
+        std::erase_if(rest.children, [](const Value& each) { return each.key == "variables"; });
         read_texts(*variables, join(inner, "variables"), into);
         read_texts(rest, inner, into);
     }
 
 private:
     // A value as it stands in a message.
-    static std::string shown(const Node& node) {
+    static std::string shown(const Value& node) {
         if (!node.is_scalar()) return std::string(node.kind_name());
         constexpr std::size_t kShownMax = 60;
         if (node.text.size() <= kShownMax) return fmt::format("\"{}\"", node.text);
         return fmt::format("\"{}...\"", std::string_view(node.text).substr(0, kShownMax));
     }
 
-    void warn_unknown(const Node& entry, std::string_view path,
+    void warn_unknown(const Value& entry, std::string_view path,
                       std::span<const std::string_view> known) {
         if (entry.key.starts_with("x-")) return;
         auto text = fmt::format("unknown field {}", join(path, entry.key));
@@ -242,7 +242,8 @@ private:
     }
 
     template <class Parse>
-    void check_quantity(const Node& map, std::string_view path, std::string_view key, Parse parse) {
+    void check_quantity(const Value& map, std::string_view path, std::string_view key,
+                        Parse parse) {
         const auto* entry = find(map, key);
         if (entry == nullptr || entry->text.empty()) return;
         if (auto value = parse(entry->text); !value) {
@@ -255,7 +256,7 @@ private:
     std::vector<std::string> warnings_;
 };
 
-StackFunction read_function(Reader& reader, const Node& node) {
+StackFunction read_function(Reader& reader, const Value& node) {
     StackFunction function;
     function.name = node.key;
     function.line = node.key_line;
@@ -290,7 +291,7 @@ StackFunction read_function(Reader& reader, const Node& node) {
     return function;
 }
 
-void read_version(Reader& reader, const Node& root, Stack& stack) {
+void read_version(Reader& reader, const Value& root, Stack& stack) {
     reader.read(root, "", "version", stack.version);
     if (!stack.version.empty() && stack.version != "1.0") {
         reader.refuse(root.find("version")->line, "version", fmt::format("\"{}\"", stack.version),
@@ -298,7 +299,7 @@ void read_version(Reader& reader, const Node& root, Stack& stack) {
     }
 }
 
-void read_provider(Reader& reader, const Node& root, Stack& stack) {
+void read_provider(Reader& reader, const Value& root, Stack& stack) {
     const auto* provider = reader.find(root, "provider");
     if (provider == nullptr || !reader.is_map(*provider, "provider", kProviderKeys)) return;
     std::string name;
@@ -310,7 +311,7 @@ void read_provider(Reader& reader, const Node& root, Stack& stack) {
     }
 }
 
-void read_functions(Reader& reader, const Node& root, Stack& stack) {
+void read_functions(Reader& reader, const Value& root, Stack& stack) {
     const auto* functions = reader.find(root, "functions");
     if (functions == nullptr) return;
     if (!functions->is_map()) {
@@ -322,7 +323,7 @@ void read_functions(Reader& reader, const Node& root, Stack& stack) {
     }
 }
 
-void read_configuration(Reader& reader, const Node& root, Stack& stack) {
+void read_configuration(Reader& reader, const Value& root, Stack& stack) {
     const std::string path = "configuration";
     const auto* configuration = reader.find(root, path);
     if (configuration == nullptr || !reader.is_map(*configuration, path, kConfigurationKeys))
@@ -343,7 +344,7 @@ void read_configuration(Reader& reader, const Node& root, Stack& stack) {
     }
 }
 
-Result<Node> read_document(std::string_view text, const StackOptions& options) {
+Result<Value> read_document(std::string_view text, const StackOptions& options) {
     if (options.substitution == Substitution::off) return yaml::read(text, options.file_name);
     if (text.size() > yaml::kDocumentBytesMax) return yaml::read(text, options.file_name);
     const EnvLookup nothing = [](std::string_view) { return std::nullopt; };

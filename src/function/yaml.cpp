@@ -25,7 +25,7 @@ int line_of(const YAML::Mark& mark) {
     return mark.line + 1;
 }
 
-std::size_t count_nodes(const Node& node) {
+std::size_t count_nodes(const Value& node) {
     std::size_t count = 1;
     for (const auto& child : node.children) count += count_nodes(child);
     return count;
@@ -34,18 +34,18 @@ std::size_t count_nodes(const Node& node) {
 // Builds the tree out of yaml-cpp's events.
 class Builder final : public YAML::EventHandler {
 public:
-    Node take_root() { return std::move(root_); }
+    Value take_root() { return std::move(root_); }
     int documents() const { return documents_; }
 
     void OnDocumentStart(const YAML::Mark& /*mark*/) override { ++documents_; }
     void OnDocumentEnd() override {}
 
     void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-        add({.kind = Node::Kind::null, .line = line_of(mark)}, anchor);
+        add({.kind = Value::Kind::null, .line = line_of(mark)}, anchor);
     }
     void OnScalar(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
                   const std::string& value) override {
-        add({.kind = Node::Kind::scalar, .line = line_of(mark), .text = value}, anchor);
+        add({.kind = Value::Kind::scalar, .line = line_of(mark), .text = value}, anchor);
     }
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
         const auto known = anchors_.find(anchor);
@@ -59,11 +59,11 @@ public:
     }
     void OnSequenceStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
                          YAML::EmitterStyle::value /*style*/) override {
-        open(Node::Kind::list, mark, anchor);
+        open(Value::Kind::list, mark, anchor);
     }
     void OnMapStart(const YAML::Mark& mark, const std::string& /*tag*/, YAML::anchor_t anchor,
                     YAML::EmitterStyle::value /*style*/) override {
-        open(Node::Kind::map, mark, anchor);
+        open(Value::Kind::map, mark, anchor);
     }
     void OnSequenceEnd() override { close(); }
     void OnMapEnd() override {
@@ -73,11 +73,11 @@ public:
 
 private:
     struct Open {
-        Node node;
+        Value node;
         YAML::anchor_t anchor = YAML::NullAnchor;
-        std::optional<Node> key;  // read, and its value not yet
+        std::optional<Value> key;  // read, and its value not yet
         std::set<std::string> keys;
-        std::vector<Node> merged;
+        std::vector<Value> merged;
     };
 
     void count(std::size_t nodes, int line) {
@@ -89,7 +89,7 @@ private:
         }
     }
 
-    void open(Node::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
+    void open(Value::Kind kind, const YAML::Mark& mark, YAML::anchor_t anchor) {
         count(1, line_of(mark));
         if (open_.size() >= static_cast<std::size_t>(kDepthMax)) {
             throw Stop{line_of(mark),
@@ -112,14 +112,14 @@ private:
         place(std::move(done.node));
     }
 
-    void add(Node node, YAML::anchor_t anchor) {
+    void add(Value node, YAML::anchor_t anchor) {
         count(1, node.line);
         if (anchor != YAML::NullAnchor) anchors_[anchor] = node;
         place(std::move(node));
     }
 
     // Puts a whole node where it belongs: root, list, key or value.
-    void place(Node node) {
+    void place(Value node) {
         if (open_.empty()) {
             root_ = std::move(node);
             return;
@@ -134,7 +134,7 @@ private:
         }
     }
 
-    static void place_key(Open& parent, Node key) {
+    static void place_key(Open& parent, Value key) {
         if (key.is_null()) key.text = "null";  // yaml-cpp keeps no text: a plain null or ~
         if (key.is_list() || key.is_map()) {
             throw Stop{key.line, fmt::format("a key is {}; accepted: a text", key.kind_name())};
@@ -145,7 +145,7 @@ private:
         parent.key = std::move(key);
     }
 
-    static void place_value(Open& parent, Node value) {
+    static void place_value(Open& parent, Value value) {
         const auto key = std::move(*parent.key);
         parent.key.reset();
         if (key.text == kMergeKey) {
@@ -160,7 +160,7 @@ private:
 
     // Entries that stand in the map itself win over merged ones, and earlier merged ones over later
     // (yaml.org/type/merge.html).
-    static void add_missing(Open& open, const Node& merged) {
+    static void add_missing(Open& open, const Value& merged) {
         for (const auto& entry : merged.children) {
             if (open.keys.insert(entry.key).second) open.node.children.push_back(entry);
         }
@@ -178,15 +178,15 @@ private:
             }
         }
     }
-    static std::string refused_merge(const Node& value) {
+    static std::string refused_merge(const Value& value) {
         return fmt::format("<< is {}; accepted: a map, or a list of maps", value.kind_name());
     }
 
-    Node root_{.line = 1};
+    Value root_{.line = 1};
     int documents_ = 0;
     std::size_t nodes_ = 0;
     std::vector<Open> open_;
-    std::map<YAML::anchor_t, Node> anchors_;
+    std::map<YAML::anchor_t, Value> anchors_;
 };
 
 // Lets yaml-cpp read from where the text is.
@@ -200,14 +200,14 @@ public:
 
 }  // namespace
 
-const Node* Node::find(std::string_view wanted) const {
+const Value* Value::find(std::string_view wanted) const {
     for (const auto& child : children) {
         if (child.key == wanted) return &child;
     }
     return nullptr;
 }
 
-std::string_view Node::kind_name() const {
+std::string_view Value::kind_name() const {
     switch (kind) {
         case Kind::null:
             return "nothing";
@@ -221,7 +221,7 @@ std::string_view Node::kind_name() const {
     return "";
 }
 
-Result<Node> read(std::string_view text, std::string_view name) {
+Result<Value> read(std::string_view text, std::string_view name) {
     if (text.size() > kDocumentBytesMax) {
         return fail(Errc::too_large, "{} has {} bytes; accepted: at most {}", name, text.size(),
                     kDocumentBytesMax);

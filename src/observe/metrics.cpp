@@ -125,7 +125,7 @@ Cells::Cells(int cores, std::size_t words)
 }
 
 Cells::Word* Cells::mine() noexcept {
-    const auto line = static_cast<std::size_t>(rt::this_core_index() + 1);
+    const auto line = static_cast<std::size_t>(rt::this_core_index()) + 1;  // -1 elsewhere: line 0
     return words_.get() + (line <= cores_ ? line * stride_ : 0);
 }
 

@@ -1,3 +1,4 @@
+// Fd: a file descriptor with an owner.
 #pragma once
 
 #include <utility>

@@ -9,6 +9,7 @@ class MemoryDeployments final : public Deployments {
 public:
     Result<std::vector<StoredDeployment>> load() override {
         std::vector<StoredDeployment> deployments;
+        deployments.reserve(by_name_.size());
         for (const auto& [key, deployment] : by_name_) deployments.push_back(deployment);
         return deployments;
     }

@@ -46,11 +46,14 @@ Result<StoredDeployment> read(const Statement& row) {
 Result<std::vector<StoredDeployment>> StoredDeployments::load() {
     auto connection = Connection::open(path_, Connection::Mode::read_only);
     if (!connection) return fail(std::move(connection).error());
+    const auto count = connection->number("SELECT count(*) FROM deployments");
+    if (!count) return fail(count.error());
     auto rows = connection->prepare(
         "SELECT namespace, name, revision, desired, created_at_ns, spec FROM deployments "
         "ORDER BY namespace, name");
     if (!rows) return fail(std::move(rows).error());
     std::vector<StoredDeployment> deployments;
+    deployments.reserve(static_cast<std::size_t>(*count));  // growing would cost twice the memory
     for (;;) {
         const auto has_row = rows->step();
         if (!has_row) return fail(has_row.error());

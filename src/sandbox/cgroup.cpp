@@ -165,7 +165,7 @@ private:
 
     void adopt(Cgroups::Hierarchy hierarchy) {
         remove_leftovers(hierarchy.folder);
-        if (::mkdir(hierarchy.folder.c_str(), 0755) != 0) return;
+        if (::mkdir(hierarchy.folder.c_str(), 0755) != 0 && errno != EEXIST) return;
         if (hierarchy.kind == Cgroups::Kind::v2) {
             hand_down(hierarchy.folder);
             const auto control = read_small(hierarchy.folder + "/cgroup.subtree_control");

@@ -31,6 +31,7 @@ constexpr int kExitOrderly = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitTaken = 3;
 constexpr int kLineFd = 3;
+constexpr int kGuardLockFd = 4;  // in the guard
 constexpr auto kAnswerMax = 2s;
 constexpr auto kLockMax = 5s;  // for the keeper before us to be gone
 
@@ -248,17 +249,37 @@ void leave_nothing(KeeperParts& parts) {
     ::unlink("control.sock");
 }
 
+// Reaps until `keeper` has ended; its wait status. SIGTERM is passed on to it.
+int wait_for_keeper(int keeper, const sigset_t& awaited) {
+    for (;;) {
+        int number = 0;
+        ::sigwait(&awaited, &number);
+        if (number != SIGCHLD) ::kill(keeper, SIGTERM);
+        int status = 0;
+        // What a killed keeper leaves is ours to reap too.
+        for (int pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+            if (pid == keeper) return status;
+        }
+    }
+}
+
 // Forks the keeper and, should it be killed, forks it anew; its orderly end is the guard's.
-[[noreturn]] void guard(int line, const KeeperOptions& options) {
+[[noreturn]] void guard(rt::Fd line, rt::Fd lock, const KeeperOptions& options) {
     constexpr int kRestartsMax = 100;
-    if (line != kLineFd) ::dup2(line, kLineFd);
-    ::close_range(kLineFd + 1, ~0u, 0);
+    // Out of the way of the places they go to.
+    const int high_line = ::fcntl(line.get(), F_DUPFD, 16);
+    const int high_lock = ::fcntl(lock.get(), F_DUPFD, 16);
+    ::dup2(high_line, kLineFd);
+    ::dup2(high_lock, kGuardLockFd);
+    ::close_range(kGuardLockFd + 1, ~0u, 0);
     ::setsid();
     ::prctl(PR_SET_NAME, "fathom-guard");
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t awaited;
     ::sigemptyset(&awaited);
     for (int number : {SIGTERM, SIGINT, SIGCHLD}) ::sigaddset(&awaited, number);
     ::sigprocmask(SIG_SETMASK, &awaited, nullptr);
+    ::signal(SIGCHLD, SIG_DFL);
     ::signal(SIGHUP, SIG_IGN);
     for (int starts = 0; starts < kRestartsMax; ++starts) {
         const auto keeper = ::fork();
@@ -268,20 +289,55 @@ void leave_nothing(KeeperParts& parts) {
             const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
             for (int fd : {0, 1, 2, kLineFd}) ::dup2(null, fd);
         }
-        for (;;) {
-            int number = 0;
-            ::sigwait(&awaited, &number);
-            if (number != SIGCHLD) {
-                ::kill(keeper, SIGTERM);
-                continue;
-            }
-            int status = 0;
-            if (::waitpid(keeper, &status, WNOHANG) != keeper) continue;
-            if (WIFEXITED(status)) ::_exit(WEXITSTATUS(status));
-            break;
-        }
+        const int status = wait_for_keeper(keeper, awaited);
+        if (WIFEXITED(status)) ::_exit(WEXITSTATUS(status));
     }
     ::_exit(kExitFailed);
+}
+
+// Held by the guard for life: one guard a folder.
+// Errors: conflict     a guard has it
+//         forbidden    not our folder
+Result<rt::Fd> lock_guard(const std::string& data_folder) {
+    const auto folder = (data_folder.empty() ? "." : data_folder) + "/keeper";
+    if (::mkdir(folder.c_str(), 0711) == 0) ::chmod(folder.c_str(), 0711);
+    rt::Fd lock(::open((folder + "/guard").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock) return fail_errno(Errc::forbidden, errno, "opening " + folder + "/guard");
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+        return fail(Errc::conflict, "another keeper is starting or stopping in {}", folder);
+    }
+    return lock;
+}
+
+// Whether the keeper at the other end takes us.
+Result<KeeperLine> introduce(rt::Fd line) {
+    pollfd watched{line.get(), POLLIN, 0};
+    const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(kAnswerMax);
+    if (::poll(&watched, 1, static_cast<int>(limit.count())) != 1) {
+        return fail(Errc::unavailable, "the keeper does not answer");
+    }
+    std::array<char, sizeof(Packet)> bytes;
+    const auto came = receive_packet(line.get(), bytes, MSG_DONTWAIT | MSG_PEEK);
+    if (came.bytes == 0) return fail(Errc::conflict, "the keeper is just ending");
+    const auto packet = parse_packet({bytes.data(), came.bytes});
+    if (packet && packet->kind == static_cast<std::uint32_t>(PacketKind::refused)) {
+        return fail(static_cast<Errc>(packet->errc), "{}", text_of(packet->text));
+    }
+    return KeeperLine{std::move(line), 0};
+}
+
+Result<KeeperLine> start_keeper(rt::Fd lock, const KeeperOptions& options) {
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+        return fail_errno(Errc::unavailable, errno, "making a line to the keeper");
+    }
+    KeeperLine line{rt::Fd(pair[0]), 0};
+    rt::Fd theirs(pair[1]);
+    const auto pid = ::fork();
+    if (pid < 0) return fail_errno(Errc::unavailable, errno, "starting the keeper");
+    if (pid == 0) guard(std::move(theirs), std::move(lock), options);
+    line.guard_pid = static_cast<int>(pid);
+    return line;
 }
 
 }  // namespace
@@ -339,30 +395,19 @@ Result<rt::Fd> connect_to_keeper(const std::string& data_folder) {
 }
 
 Result<KeeperLine> start_or_find_keeper(const KeeperOptions& options) {
-    if (auto found = connect_to_keeper(options.data_folder)) {
-        pollfd watched{found->get(), POLLIN, 0};
-        const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(kAnswerMax);
-        ::poll(&watched, 1, static_cast<int>(limit.count()));
-        std::array<char, sizeof(Packet)> bytes;
-        const auto came = receive_packet(found->get(), bytes, MSG_DONTWAIT | MSG_PEEK);
-        auto packet = parse_packet({bytes.data(), came.bytes});
-        if (packet && packet->kind == static_cast<std::uint32_t>(PacketKind::refused)) {
-            return fail(static_cast<Errc>(packet->errc), "{}", text_of(packet->text));
+    const SystemClock clock;
+    const auto limit = clock.now() + kLockMax;
+    for (;;) {
+        if (auto found = connect_to_keeper(options.data_folder)) {
+            return introduce(std::move(*found));
         }
-        if (packet || came.bytes > 0) return KeeperLine{std::move(*found), 0};
-        if (came.error != 0) return fail(Errc::unavailable, "the keeper does not answer");
+        auto lock = lock_guard(options.data_folder);
+        if (lock) return start_keeper(std::move(*lock), options);
+        if (lock.error().code() != Errc::conflict || clock.now() >= limit) {
+            return fail(std::move(lock).error());
+        }
+        ::poll(nullptr, 0, 2);  // its keeper is on its way up or down
     }
-    int pair[2];
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-        return fail_errno(Errc::unavailable, errno, "making a line to the keeper");
-    }
-    KeeperLine line{rt::Fd(pair[0]), 0};
-    rt::Fd theirs(pair[1]);
-    const auto pid = ::fork();
-    if (pid < 0) return fail_errno(Errc::unavailable, errno, "starting the keeper");
-    if (pid == 0) guard(theirs.get(), options);
-    line.guard_pid = static_cast<int>(pid);
-    return line;
 }
 
 }  // namespace fathom::sandbox

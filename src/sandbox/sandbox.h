@@ -155,8 +155,8 @@ struct KeeperLine {
                         // 0 when the keeper was there already
 };
 // Connects to the keeper of options.data_folder, or forks one: a guard that runs keeper_main in a
-// child and, should that be killed, starts it anew. Blocks for at most a few milliseconds (2 s when
-// a keeper is there and does not answer). Call before there are threads.
+// child and, should that be killed, starts it anew. Blocks for a few milliseconds; for up to 5 s
+// while a keeper is just starting or stopping there. Call before there are threads.
 // Errors: forbidden      the folder's keeper is another user's
 //         conflict       the folder's keeper has a daemon already
 //         unavailable    fork or socket refused

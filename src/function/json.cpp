@@ -24,6 +24,9 @@ Result<Json> parse(std::string_view text, Bytes bytes_max) {
         const auto line = 1 + std::ranges::count(head, '\n');
         return fail(Errc::invalid, "not JSON: something is wrong at byte {} (line {})", error.byte,
                     line);
+    } catch (const Json::exception&) {  // out_of_range
+        return fail(Errc::invalid,
+                    "not JSON we can hold: a number is out of the range of a double");
     }
 }
 

@@ -98,6 +98,8 @@ TEST(Deployment, NamesTheFieldOfAWrongType) {
         {R"("x")", "the deployment is string; accepted: a JSON object"},
         {"", "not JSON: something is wrong at byte 1 (line 1)"},
         {"{\n\"a\":}", "not JSON: something is wrong at byte 7 (line 2)"},
+        {R"({"replicas":7E77775555})",
+         "not JSON we can hold: a number is out of the range of a double"},
         {"{} {}", "not JSON: something is wrong at byte 4 (line 1)"},
         {"{\"service\":\"\xff\"}", "not JSON: something is wrong at byte 13 (line 1)"},
     };

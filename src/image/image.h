@@ -3,6 +3,11 @@
 //
 // A bundle is a tar archive with `fathom.json` (the manifest) and the handler's files under
 // `function/`. It is unpacked once, content-addressed, under DIR/sha256-<hex>/ and never changed.
+//
+//   image/image.h    Store: finds what runs by reference
+//   image/bundle.h   the manifest, and the places in the archive
+//   image/archive.h  the archives themselves
+//   image/digest.h   SHA-256
 #pragma once
 
 #include <memory>

@@ -317,6 +317,39 @@ def links_lead_somewhere(tree: Tree):
                     yield f"{name}:{number}: {target} does not exist"
 
 
+def all_is_documented(tree: Tree):
+    """Every setting is in docs/configuration.md, every metric in docs/metrics.md, and nothing else is"""
+    settings = read_names(tree, r'^\s*\{"(--[\w-]+)"', lambda name: name == "apps/fathom/settings.cpp")
+    yield from compare_names(tree, settings, "docs/configuration.md", r"^\| `(--[\w-]+)` \|")
+    metrics = read_names(
+        tree, r'"((?:gateway|fathom|http|process)_[a-z_]+)"',
+        lambda name: name.startswith("src/") and not name.endswith(("_test.cpp", "_bench.cpp"))
+        and re.search(r"\b(counters|gauges|histograms|on_read|Registry)\b", tree.text(tree.root / name)),
+    )
+    yield from compare_names(tree, metrics, "docs/metrics.md", r"^\| `(\w+)` \|")
+
+
+def read_names(tree: Tree, pattern: str, is_wanted) -> dict[str, str]:
+    """Name to where it stands."""
+    found = {}
+    for path in tree.sources:
+        name = tree.name(path)
+        if is_wanted(name):
+            for match in re.finditer(pattern, tree.text(path), re.MULTILINE):
+                found.setdefault(match[1], name)
+    return found
+
+
+def compare_names(tree: Tree, in_code: dict[str, str], document: str, pattern: str):
+    path = tree.root / document
+    text = tree.text(path) if path.exists() else ""
+    documented = set(re.findall(pattern, text, re.MULTILINE))
+    for name in sorted(in_code.keys() - documented):
+        yield f"{in_code[name]}: {name} is not in {document}"
+    for name in sorted(documented - in_code.keys()):
+        yield f"{document}: {name} does not exist"
+
+
 RULES = [
     floor_plan,
     includes_follow_depends,
@@ -329,6 +362,7 @@ RULES = [
     no_machine_paths,
     is_formatted,
     links_lead_somewhere,
+    all_is_documented,
 ]
 
 

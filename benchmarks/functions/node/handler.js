@@ -1,0 +1,1 @@
+module.exports = async (event, context) => context.status(200).succeed("hello");

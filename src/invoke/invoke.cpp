@@ -1,0 +1,269 @@
+// One call, from admission to record.
+#include "invoke/invoke.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/ids.h"
+#include "invoke/invoker.h"
+#include "invoke/relay.h"
+
+namespace fathom::invoke {
+namespace {
+
+constexpr int kAttemptsMax = 5;
+constexpr Duration kPauseAfterRefusal = 2ms;
+constexpr std::string_view kServedBy = "fathom/0.1";
+
+// A count that goes up now and down when this goes away.
+class Counted {
+public:
+    explicit Counted(std::atomic<std::uint32_t>& count)
+        : count_(count), before_(count.fetch_add(1, std::memory_order_relaxed)) {}
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    ~Counted() { count_.fetch_sub(1, std::memory_order_relaxed); }
+    std::uint32_t before() const noexcept { return before_; }
+
+private:
+    std::atomic<std::uint32_t>& count_;
+    const std::uint32_t before_;
+};
+
+// Decimal Unix nanoseconds, as in X-Start-Time.
+struct StartTime {
+    explicit StartTime(Clock::Wall at) {
+        const auto [end, error] =
+            std::to_chars(text.data(), text.data() + text.size(), at.time_since_epoch().count());
+        size = error == std::errc() ? static_cast<std::size_t>(end - text.data()) : 0;
+    }
+    std::string_view view() const { return {text.data(), size}; }
+    std::array<char, 20> text{};
+    std::size_t size = 0;
+};
+
+}  // namespace
+
+// What is known of a call while it is on its way.
+struct Flight {
+    Flight(Call& entered, std::shared_ptr<LocalRoute> to)
+        : call(entered),
+          route(std::move(to)),
+          own_id(Uuid::random(rt::this_core().random())),
+          start_time(rt::this_core().clock().wall()),
+          began(rt::this_core().clock().now()),
+          deadline(Deadline::at(began + route->call_max)) {
+        const auto given = call.exchange.request().headers.get("X-Call-Id");
+        id = given.empty() ? own_id.text() : given;
+    }
+
+    Call& call;
+    std::shared_ptr<LocalRoute> route;
+    Uuid own_id;
+    std::string_view id;
+    StartTime start_time;
+    Clock::Monotonic began;
+    Deadline deadline;
+    // What of the body had arrived with the head; goes along with every attempt.
+    std::string_view first = call.exchange.body().try_read().value_or("");
+    Duration waited{};
+    int status = 0;  // of the answer that was begun
+};
+
+namespace {
+
+// The head the function sees (docs/function-contract.md).
+http::RequestHead head_for(const Flight& flight, std::string_view peer) {
+    const auto& request = flight.call.exchange.request();
+    http::RequestHead head;
+    head.method = request.method;
+    head.target = flight.call.target;
+    head.body = request.body;
+    http::add_end_to_end(head.headers, request.headers);
+    if (request.headers.get("X-Call-Id").empty()) head.headers.add("X-Call-Id", flight.id);
+    head.headers.add("X-Start-Time", flight.start_time.view());
+    if (request.headers.get("X-Forwarded-Host").empty() && !request.authority.empty()) {
+        head.headers.add("X-Forwarded-Host", request.authority);
+    }
+    if (request.headers.get("X-Forwarded-For").empty() && !peer.empty()) {
+        head.headers.add("X-Forwarded-For", peer);
+    }
+    return head;
+}
+
+// The head the caller sees: the function's fields win over ours.
+http::ResponseHead head_back(const Flight& flight, const http::ResponseHead& answer) {
+    http::ResponseHead head;
+    head.status = answer.status;
+    head.reason = answer.reason;
+    head.body = answer.body;
+    http::add_end_to_end(head.headers, answer.headers);
+    const auto add_unless_there = [&](std::string_view name, std::string_view value) {
+        if (!answer.headers.find(name)) head.headers.add(name, value);
+    };
+    add_unless_there("X-Call-Id", flight.id);
+    add_unless_there("X-Start-Time", flight.start_time.view());
+    add_unless_there("X-Served-By", kServedBy);
+    if (!answer.body.is_empty()) {
+        const auto asked = flight.call.exchange.request().headers.get("Content-Type");
+        add_unless_there("Content-Type", asked.empty() ? "text/plain" : asked);
+    }
+    return head;
+}
+
+std::string timed_out_sentence(const Flight& flight) {
+    const auto ran = rt::this_core().clock().now() - flight.began - flight.waited;
+    return fmt::format(
+        "{} did not answer within exec_timeout={} (set in {}). It waited {:.3f} s for a replica "
+        "and "
+        "ran {:.3f} s.\nChange it:  fathom deploy --update --env exec_timeout=DURATION ...\n",
+        flight.route->name, to_text(flight.route->call_max), flight.route->call_max_set_by,
+        seconds(flight.waited), seconds(ran));
+}
+
+// What a caller is told when there is no answer of the function's own.
+http::Reply reply_for(const Flight& flight, const Error& error) {
+    http::Reply reply;
+    reply.status = facts(error.code()).http_status;
+    reply.content_type = "text/plain; charset=utf-8";
+    reply.body = error.message() + "\n";
+    reply.headers = {{"X-Call-Id", std::string(flight.id)},
+                     {"X-Start-Time", std::string(flight.start_time.view())},
+                     {"X-Served-By", std::string(kServedBy)},
+                     {"X-Content-Type-Options", "nosniff"}};
+    const auto add = [&](std::string name, std::string value) {
+        reply.headers.emplace_back(std::move(name), std::move(value));
+    };
+    switch (error.code()) {
+        case Errc::bad_upstream:
+            // OpenFaaS: a replica that fails to answer is a 500 that queue workers retry.
+            reply.status = 500;
+            add("X-OpenFaaS-Internal", "proxy");
+            break;
+        case Errc::unavailable:
+        case Errc::timed_out:
+            add("X-OpenFaaS-Internal", "proxy");
+            break;
+        case Errc::rate_limited:
+        case Errc::overloaded:
+            add("Retry-After", "1");
+            break;
+        default:
+            break;
+    }
+    return reply;
+}
+
+}  // namespace
+
+InvokerState::InvokerState(Directory& all, Limits given, observe::Registry& registry)
+    : directory(all), limits(given), metrics(registry) {}
+
+InvokerState::~InvokerState() = default;
+
+Invoker::Invoker(Directory& directory, Limits limits, observe::Registry& metrics)
+    : state_(std::make_unique<InvokerState>(directory, limits, metrics)) {
+    auto& seat = directory.seats_[static_cast<std::size_t>(rt::this_core_index())];
+    seat.invokers.push_back(state_.get());
+    state_->update(seat.routes);
+}
+
+Invoker::~Invoker() {
+    auto& seat = state_->directory.seats_[static_cast<std::size_t>(rt::this_core_index())];
+    std::erase(seat.invokers, state_.get());
+}
+
+Async<> Invoker::call(Call call) {
+    auto route = state_->find(call.function);
+    if (route == nullptr) {
+        co_return co_await call.exchange.reply(
+            {.status = 404,
+             .content_type = "text/plain; charset=utf-8",
+             .body = fmt::format("function {} is not deployed; see: fathom list\n", call.function),
+             .headers = {{"X-Content-Type-Options", "nosniff"}}});
+    }
+    Flight flight(call, std::move(route));
+    flight.route->recorder.started();
+
+    const Counted everywhere(state_->directory.in_flight_);
+    const Counted here(flight.route->shared.load->in_flight);
+    Result<> served;
+    if (everywhere.before() >= state_->limits.in_flight_max) {
+        served = fail(Errc::overloaded,
+                      "{} calls are in flight, the limit of this gateway (in_flight_max)",
+                      everywhere.before());
+    } else if (flight.route->in_flight_max > 0 && here.before() >= flight.route->in_flight_max) {
+        served = fail(Errc::rate_limited, "{} calls of {} are in flight, its limit (annotation {})",
+                      here.before(), flight.route->name, kInFlightMax);
+    } else {
+        served = co_await within(flight.deadline, state_->serve(flight));
+    }
+
+    if (!served) {
+        if (call.exchange.has_started()) {
+            call.exchange.abort();
+        } else {
+            if (flight.deadline.has_passed())
+                served = fail(Errc::timed_out, "{}", timed_out_sentence(flight));
+            auto reply = reply_for(flight, served.error());
+            if (served.error().code() == Errc::timed_out) {
+                reply.headers.emplace_back(
+                    "X-Fathom-Limit",
+                    fmt::format("exec_timeout={}", to_text(flight.route->call_max)));
+            }
+            flight.status = reply.status;
+            (void)co_await call.exchange.reply(std::move(reply));
+        }
+    }
+    flight.route->shared.load->ended.fetch_add(1, std::memory_order_relaxed);
+    flight.route->recorder.ended(flight.status, rt::this_core().clock().now() - flight.began);
+    co_return Result<>{};
+}
+
+Async<> InvokerState::serve(Flight& flight) {
+    for (int attempt = 1;; ++attempt) {
+        auto slot = try_take(flight.route);
+        if (!slot) {
+            const auto since = rt::this_core().clock().now();
+            auto taken = co_await take(
+                flight.route, flight.deadline.sooner_of(Deadline::at(since + limits.wait_max)));
+            const auto took = rt::this_core().clock().now() - since;
+            flight.waited += took;
+            flight.route->recorder.waited(took);
+            if (!taken) co_return fail(std::move(taken).error());
+            slot = std::move(*taken);
+        }
+        auto done = co_await exchange_with(flight, slot);
+        if (done) co_return Result<>{};
+        // Only a refused connection leaves the request as it was: nothing of it was sent.
+        const bool is_untouched = done.error().code() == Errc::unavailable;
+        if (!is_untouched || attempt >= kAttemptsMax || flight.call.exchange.has_started()) {
+            co_return fail(std::move(done).error().because("function " + flight.route->name));
+        }
+        // It ended a moment ago: the provider is about to say so, and who takes its place.
+        slot = {};
+        co_await rt::sleep_for(kPauseAfterRefusal * attempt);
+    }
+}
+
+Async<> InvokerState::exchange_with(Flight& flight, Slot& slot) {
+    auto& exchange = flight.call.exchange;
+    const auto head = head_for(flight, exchange.peer());
+    auto upstream = co_await slot->upstream->send(head, flight.first);
+    if (!upstream) co_return fail(std::move(upstream).error());
+
+    const auto answer = [](Flight& of, http::ClientExchange& from) -> Async<> {
+        auto head_in = co_await from.head();
+        if (!head_in) co_return fail(std::move(head_in).error());
+        of.status = (*head_in)->status;
+        of.call.exchange.start(head_back(of, **head_in));
+        co_return co_await relay(from.body(), of.call.exchange.out(), of.call.exchange);
+    };
+    if (exchange.body().is_done()) {
+        co_return co_await rt::either(answer(flight, **upstream), exchange.client_gone());
+    }
+    co_return co_await rt::either(answer(flight, **upstream),
+                                  feed(exchange.body(), (*upstream)->out()));
+}
+
+}  // namespace fathom::invoke

@@ -1,0 +1,33 @@
+// Whom the daemon runs as, and what belongs to it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "core/result.h"
+
+namespace fathom::app {
+
+struct Identity {
+    uid_t uid = 0;
+    gid_t gid = 0;
+    bool is_root() const { return uid == 0; }
+};
+
+// Who the daemon is to be. Started as root: the user `name`; where the default user "fathom" does
+// not exist, the number 60600, which nobody else has (systemd's "Users, Groups, UIDs and GIDs":
+// 60578 to 60705 are unused). Started as anybody else: that user.
+// Errors: invalid    no such user
+Result<Identity> daemon_identity(const std::string& name);
+
+// Makes `folder` (0700) where missing and gives it to `owner`, with what the owner's modules keep
+// in it; the keeper's own folder stays as it is. Only root can and needs to. Errors: forbidden
+// names the folder and the user
+Result<> prepare_folder(const std::string& folder, Identity owner);
+Result<> give_contents(const std::string& folder, Identity owner);
+
+// Drops to `identity` for good: no groups, no capabilities, no way back.
+Result<> become(Identity identity);
+
+}  // namespace fathom::app

@@ -1,0 +1,44 @@
+// The one binary: `fathom serve` is the platform, `fathom keeper` its keeper as a service of its
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sandbox/sandbox.h"
+#include "serve.h"
+#include "settings.h"
+#include "version.h"
+
+namespace {
+
+using namespace fathom;
+
+std::optional<std::string> environment(std::string_view name) {
+    const char* value = std::getenv(std::string(name).c_str());
+    if (value == nullptr) return {};
+    return value;
+}
+
+int serve(const std::vector<std::string>& arguments) {
+    auto loaded = app::load_settings(arguments, environment);
+    if (!loaded) {
+        std::fprintf(stderr, "fathom serve: %s\n", loaded.error().message().c_str());
+        return app::kExitUsage;
+    }
+    if (loaded->wants_help) {
+        std::fputs(app::serve_help().c_str(), stdout);
+        return 0;
+    }
+    return app::serve(std::move(loaded->settings), environment);
+}
+
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    return serve({arguments.begin() + 1, arguments.end()});
+}

@@ -225,6 +225,9 @@ TEST_F(DeployTest, TakesOnlyTheFunctionsThatAreNamed) {
     EXPECT_EQ(run({"deploy", "--filter", "u*", "--regex", "u"}), 1);
     EXPECT_EQ(err, "--filter and --regex exclude each other: pass one of them\n");
     gateway.answer("PUT /system/functions", 202);
+    for (const auto* pattern : {"*", "up", "u*p", "*p", "**", "u*"})
+        EXPECT_EQ(run({"deploy", "--filter", pattern, "--wait=false"}), 0) << pattern;
+    EXPECT_EQ(run({"deploy", "--filter", "?p"}), 1);
     EXPECT_EQ(run({"deploy", "--regex", "^u", "--wait=false"}), 0) << err;
 }
 

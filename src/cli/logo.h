@@ -1,3 +1,4 @@
+// What `fathom` shows first.
 #pragma once
 
 #include <string_view>

@@ -7,7 +7,6 @@
 #include <regex>
 
 #include "cli/print.h"
-#include "function/glob.h"
 
 namespace fathom::cli {
 namespace {
@@ -23,6 +22,19 @@ std::string default_path() {
     return "";
 }
 
+// `*` stands for any characters; nothing else is special, as in faas-cli.
+bool matches(std::string_view name, std::string_view pattern) {
+    const auto star = pattern.find('*');
+    if (star == std::string_view::npos) return name == pattern;
+    if (!name.starts_with(pattern.substr(0, star))) return false;
+    name.remove_prefix(star);
+    const auto rest = pattern.substr(star + 1);
+    for (;; name.remove_prefix(1)) {
+        if (matches(name, rest)) return true;
+        if (name.empty()) return false;
+    }
+}
+
 Result<> keep_matching(function::Stack& stack, const Common& common) {
     if (common.filter.empty() && common.regex.empty()) return {};
     if (!common.filter.empty() && !common.regex.empty())
@@ -31,9 +43,7 @@ Result<> keep_matching(function::Stack& stack, const Common& common) {
         const std::regex regex(common.regex);
         std::erase_if(stack.functions, [&](const function::StackFunction& each) {
             if (!common.regex.empty()) return !std::regex_search(each.name, regex);
-            const auto matched =
-                function::glob_prefix(common.filter, each.name, function::GlobMatch::longest);
-            return matched != each.name.size();
+            return !matches(each.name, common.filter);
         });
     } catch (const std::regex_error& error) {
         return fail(Errc::invalid, "--regex \"{}\" is no regular expression: {}", common.regex,

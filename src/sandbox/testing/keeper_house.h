@@ -41,16 +41,27 @@ public:
         ::stat((data_ / "keeper").c_str(), &folder);
         return fmt::format("fathom-{:x}-{:x}", folder.st_dev, folder.st_ino);
     }
+    // Groups of other keepers come and go while we look: then we look again.
+    std::string groups_below(const std::filesystem::path& root) const {
+        using std::filesystem::recursive_directory_iterator;
+        constexpr auto kOptions = std::filesystem::directory_options::skip_permission_denied;
+        std::string found;
+        std::error_code gone;
+        for (int attempt = 0; attempt < 100; ++attempt) {
+            found.clear();
+            auto entry = recursive_directory_iterator(root, kOptions, gone);
+            for (; !gone && entry != recursive_directory_iterator(); entry.increment(gone)) {
+                if (entry->path().filename() == group()) found += entry->path().string() + " ";
+            }
+            if (!gone || !std::filesystem::exists(root)) break;
+        }
+        return found;
+    }
     // Anything of it anywhere: cgroups, sockets.
     std::string leftovers() const {
         std::string found;
         for (auto hierarchy : {"memory", "cpu", "pids", "unified", "."}) {
-            const auto root = std::filesystem::path("/sys/fs/cgroup") / hierarchy;
-            std::error_code ignored;
-            for (const auto& entry : std::filesystem::recursive_directory_iterator(
-                     root, std::filesystem::directory_options::skip_permission_denied, ignored)) {
-                if (entry.path().filename() == group()) found += entry.path().string() + " ";
-            }
+            found += groups_below(std::filesystem::path("/sys/fs/cgroup") / hierarchy);
         }
         std::error_code ignored;
         for (const auto& entry :

@@ -261,16 +261,30 @@ bool WireWriter::send() {
     return true;
 }
 
-Async<> WireWriter::send_rest() {
+Async<> WireWriter::wait_writable() {
     auto& patience = wire_.patience();
-    while (!failure_ && !send() && !failure_) {
-        if (stall_max_ != Duration::max()) patience.write_by(rt::this_core().now() + stall_max_);
-        co_await wire_.socket().writable();
-        patience.write_went();
-        if (patience.is_write_late()) {
-            failure_ = Error(Errc::timed_out, "the other side took nothing for too long");
+    if (stall_max_ != Duration::max()) patience.write_by(rt::this_core().now() + stall_max_);
+    co_await wire_.socket().writable();
+    patience.write_went();
+    if (patience.is_write_late()) {
+        failure_ = Error(Errc::timed_out, "the other side took nothing for too long");
+    }
+    co_return Result<>{};
+}
+
+// Cancelled half-way a message cannot go on: its bytes may be gone with who wrote them.
+struct WireWriter::CutOff {
+    WireWriter& writer;
+    ~CutOff() {
+        if (writer.is_taken_ && !writer.failure_) {
+            writer.failure_ = Error(Errc::internal, "a write was cancelled half-way");
         }
     }
+};
+
+Async<> WireWriter::send_rest() {
+    const CutOff on_cancel{*this};
+    while (!failure_ && !send() && !failure_) (void)co_await wait_writable();
     is_taken_ = false;
     if (failure_) co_return fail(*failure_);
     co_return Result<>{};
@@ -320,9 +334,9 @@ bool WireWriter::try_flush() {
 
 Async<> WireWriter::flush() {
     // Who sends right now sends what is pending, too.
-    if (piece_count_ > 0 || try_flush()) co_return Result<>{};
-    if (!failure_) add_piece(pending_);
-    co_return co_await send_rest();
+    while (piece_count_ == 0 && !failure_ && !try_flush()) (void)co_await wait_writable();
+    if (failure_) co_return fail(*failure_);
+    co_return Result<>{};
 }
 
 }  // namespace fathom::http

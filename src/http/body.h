@@ -101,7 +101,8 @@ public:
     void keep_rest();
     bool has_pending() const noexcept { return !pending_.empty(); }
 
-    bool is_done() const noexcept { return is_done_; }
+    // All of the message is on its way, or held.
+    bool is_done() const noexcept { return is_done_ && !is_taken_; }
     bool has_failed() const noexcept { return failure_.has_value(); }
     // A byte of this message went out.
     bool has_sent() const noexcept { return has_sent_; }
@@ -120,6 +121,8 @@ private:
     void add_piece(std::string_view bytes) noexcept;
     bool send();
     Async<> send_rest();
+    Async<> wait_writable();
+    struct CutOff;
 
     Wire& wire_;
     const Duration stall_max_;

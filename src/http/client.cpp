@@ -61,6 +61,7 @@ struct Upstream::State {
         host = address.unix_path.empty() ? address.text() : "localhost";
     }
 
+    bool is_usable(const Line& line) const;
     std::unique_ptr<Line> take_idle();
     void put_back(std::unique_ptr<Line> line);
 
@@ -69,24 +70,37 @@ struct Upstream::State {
     ClientLimits limits;
     std::vector<std::unique_ptr<Line>> idle;  // the one used last is the last
     std::size_t open = 0;
+    std::size_t probe = 0;         // which idle one is looked after next
     std::uint64_t generation = 0;  // close_idle() begins a new one
     rt::Link exchanges;
 };
+
+bool Upstream::State::is_usable(const Line& line) const {
+    const bool is_old = limits.reuse_within != Duration::max() &&
+                        rt::this_core().now() - line.idle_since > limits.reuse_within;
+    return !is_old && !line.wire.socket().is_stale();
+}
 
 // The one still open that was used last.
 std::unique_ptr<Line> Upstream::State::take_idle() {
     while (!idle.empty()) {
         auto line = std::move(idle.back());
         idle.pop_back();
-        const bool is_old = limits.reuse_within != Duration::max() &&
-                            rt::this_core().now() - line->idle_since > limits.reuse_within;
-        if (!is_old && !line->wire.socket().is_stale()) return line;
+        if (is_usable(*line)) return line;
         --open;
     }
     return nullptr;
 }
 
 void Upstream::State::put_back(std::unique_ptr<Line> line) {
+    // Those at the bottom are seldom taken: look after one each time.
+    if (!idle.empty()) {
+        const auto probed = idle.begin() + static_cast<std::ptrdiff_t>(probe++ % idle.size());
+        if (!is_usable(**probed)) {
+            idle.erase(probed);
+            --open;
+        }
+    }
     if (idle.size() >= limits.idle_per_upstream_max) {
         --open;
         return;
@@ -187,7 +201,10 @@ Result<bool> UpstreamExchange::begin(const RequestHead& head, std::string_view f
         again_ += writer.head();
         again_ += first;
     }
-    return head.body.is_empty() ? writer.try_write_last({}, {}) : writer.try_write(first);
+    const bool is_sent =
+        head.body.is_empty() ? writer.try_write_last({}, {}) : writer.try_write(first);
+    if (is_sent) writer.release();
+    return is_sent;
 }
 
 Result<const ResponseHead*> UpstreamExchange::read_head() {

@@ -202,6 +202,39 @@ TEST(Client, DoesNotUseAPooledConnectionThatWasClosed) {
     });
 }
 
+Async<std::unique_ptr<RawConnection>> accept_and_answer(rt::Listener& listener) {
+    auto accepted = co_await listener.accept();
+    auto connection =
+        std::make_unique<RawConnection>(std::move(*rt::Socket::adopt(std::move(accepted->fd))));
+    (void)co_await connection->read_until("\r\n\r\n");
+    (void)co_await connection->send(kOk);
+    co_return connection;
+}
+
+Async<> let_the_seldom_used_end() {
+    auto listener = *rt::Listener::open(loopback::any_port());
+    Upstream upstream(listener.address());
+    auto first = *co_await upstream.send(head_of("GET", "/"));
+    auto first_behind = *co_await accept_and_answer(listener);
+    auto second = *co_await upstream.send(head_of("GET", "/"));
+    auto second_behind = *co_await accept_and_answer(listener);
+    EXPECT_TRUE(co_await first->head());
+    EXPECT_EQ(*co_await read_all(first->body(), 9), "ok");
+    first.reset();
+    EXPECT_EQ(upstream.open(), 2U);
+    first_behind.reset();
+    for (int i = 0; i < 5; ++i) co_await rt::yield();  // its end arrives
+    EXPECT_TRUE(co_await second->head());
+    EXPECT_EQ(*co_await read_all(second->body(), 9), "ok");
+    second.reset();
+    EXPECT_EQ(upstream.open(), 1U);
+    co_return Result<>{};
+}
+
+TEST(Client, LooksAfterThePooledConnectionsItSeldomTakes) {
+    EXPECT_TRUE(rt::run(let_the_seldom_used_end()));
+}
+
 TEST(Client, DoesNotUseAPooledConnectionThatSaidMoreThanItWasAsked) {
     with_script({{kOk + "HTTP/1.1 200 OK\r\n"}, {kOk}}, [](Upstream& upstream) -> Async<> {
         EXPECT_EQ(*co_await ask(upstream, head_of("GET", "/")), "200 ok");

@@ -94,8 +94,10 @@ Async<bool> Connection::wait_for_bytes() {
     } else if (writer_.has_pending() && !socket.is_stale() && !co_await writer_.flush()) {
         co_return false;
     }
-    auto count = co_await wire_.fill(head_by_, limits().head_bytes_max);
-    co_return count && *count > 0;
+    auto count = wire_.try_fill(limits().head_bytes_max);
+    if (count && *count) co_return **count > 0;
+    auto late_count = co_await wire_.fill(head_by_, limits().head_bytes_max);
+    co_return late_count && *late_count > 0;
 }
 
 void Connection::begin_exchange(std::size_t head_bytes) {

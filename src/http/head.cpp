@@ -128,6 +128,7 @@ void add_end_to_end(Headers& to, const Headers& from) {
                      !equals_ignoring_case(header.value, "close") &&
                      !equals_ignoring_case(header.value, "keep-alive");
     }
+    to.reserve(to.size() + from.size() + 8);  // senders add a few of their own
     for (const auto& header : from) {
         if (is_hop_by_hop(header.name)) continue;
         if (has_named && is_named_in_connection(from, header.name)) continue;

@@ -25,7 +25,12 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept;
 // whatever the sender owns. Adding copies nothing.
 class Headers {
 public:
-    void add(std::string_view name, std::string_view value) { fields_.push_back({name, value}); }
+    void add(std::string_view name, std::string_view value) {
+        if (fields_.empty()) reserve(16);
+        fields_.push_back({name, value});
+    }
+    // Room for as many in all.
+    void reserve(std::size_t count) { fields_.reserve(count); }
     void clear() noexcept { fields_.clear(); }
     // The first value of `name`, or nothing.
     std::optional<std::string_view> find(std::string_view name) const noexcept;

@@ -360,6 +360,29 @@ TEST(Server, GivesUpOnAClientThatTakesNothing) {
                 {.stall_max = 50ms});
 }
 
+Async<> cancel_a_write(Exchange& exchange) {
+    ResponseHead head;
+    head.body = BodyLength::chunked();
+    exchange.start(head);
+    const std::string piece(64 << 20, 'x');  // more than any socket takes at once
+    auto written = co_await within(Deadline::in(20ms), exchange.out().write(piece));
+    g_write_error = written.error().code();
+    co_return Result<>{};  // says that all is well: it is not
+}
+
+TEST(Server, ClosesAfterAWriteThatWasCancelledHalfWay) {
+    g_write_error.reset();
+    with_server(cancel_a_write, [](Server& server) -> Async<> {
+        auto connection = *co_await dial(server.address());
+        (void)co_await connection->send(get("/"));
+        while (!g_write_error) co_await rt::sleep_for(1ms);
+        EXPECT_EQ(*g_write_error, Errc::timed_out);
+        const auto answer = *co_await connection->read_all();
+        EXPECT_FALSE(answer.ends_with("0\r\n\r\n"));
+        co_return Result<>{};
+    });
+}
+
 TEST(Server, TellsTheHandlerWhenTheClientIsGone) {
     g_write_error.reset();
     with_server(flood, [](Server& server) -> Async<> {

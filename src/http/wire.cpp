@@ -89,6 +89,7 @@ Result<> Wire::make_room(std::size_t unused_max) {
 }
 
 Result<std::optional<std::size_t>> Wire::try_fill(std::size_t unused_max) {
+    if (!socket_.is_stale()) return std::nullopt;  // no room is held while nothing is there
     if (auto made = make_room(unused_max); !made) return fail(std::move(made).error());
     auto count = socket_.try_read({room_.data() + end_, room_.capacity() - end_});
     if (count && *count) {

@@ -259,7 +259,8 @@ private:
         ::close_range(kReportFd + 1, ~0u, 0);
         ::syscall(SYS_setsid);
         put_pid(static_cast<unsigned>(::syscall(SYS_getpid)));
-        if (is_root_changed(plan_.level) && !drop_privileges()) {
+        const bool must_drop = is_root_changed(plan_.level) || plan_.changes_user;
+        if (must_drop && !drop_privileges()) {
             report(kReportFd, CellReport::not_started, errno, "dropping privileges");
             end_process(127);
         }
@@ -279,7 +280,7 @@ private:
     }
 
     bool drop_privileges() const {
-        if (plan_.level == Level::full) {
+        if (plan_.changes_user) {
             if (::syscall(SYS_setgroups, 0, nullptr) != 0) return false;
             if (::syscall(SYS_setresgid, plan_.gid, plan_.gid, plan_.gid) != 0) return false;
             if (::syscall(SYS_setresuid, plan_.uid, plan_.uid, plan_.uid) != 0) return false;

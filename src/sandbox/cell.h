@@ -16,7 +16,8 @@ namespace fathom::sandbox {
 
 struct CellPlan {
     Level level = Level::process;
-    std::string root;  // the HostRoot's folder; unused at level process
+    std::string root;           // the HostRoot's folder; unused at level process
+    bool changes_user = false;  // to uid and gid, before the program runs
     unsigned uid = 1000;
     unsigned gid = 1000;
     std::string tmp_options;  // of the tmpfs at /tmp

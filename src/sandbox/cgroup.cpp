@@ -190,6 +190,28 @@ Cgroups Cgroups::find(std::string_view key) {
     return found;
 }
 
+Cgroups Cgroups::find_with(const std::string& file, Random& random) {
+    std::string key;
+    for (auto part : std::views::split(read_small(file), '\n')) {
+        const std::string line(part.begin(), part.end());
+        if (key.empty()) {
+            key = line;
+        } else if (line.ends_with("/fathom-" + key)) {
+            remove_leftovers(line);
+        }
+    }
+    if (key.empty()) key = fmt::format("{:016x}", random.next());
+    auto found = find(key);
+    std::string text = key + "\n";
+    for (const auto& hierarchy : found.hierarchies_) text += hierarchy.folder + "\n";
+    const auto next = file + ".new";
+    rt::Fd written(::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (written && ::write(written.get(), text.data(), text.size()) == std::ssize(text)) {
+        ::rename(next.c_str(), file.c_str());
+    }
+    return found;
+}
+
 std::string Cgroups::folder_of(const Hierarchy& hierarchy, unsigned number) {
     return fmt::format("{}/{}", hierarchy.folder, number);
 }

@@ -1,14 +1,15 @@
 // Control groups of the replicas, on v1, v2 and mixed hosts.
 //
 // Under each hierarchy there is one group of ours, fathom-KEY (KEY names the data folder), and in
-// it one group per sandbox. The next keeper of the same folder finds and removes what a killed one
-// left.
+// it one group per sandbox. The file keeper/groups holds the key and where our groups are, so that
+// the next keeper of the folder removes what a killed one left, wherever it itself is started.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/ports.h"
 #include "core/units.h"
 #include "rt/rt.h"
 
@@ -17,8 +18,10 @@ namespace fathom::sandbox {
 class Cgroups {
 public:
     // Finds the hierarchies we may write to, makes our group in each and removes what an earlier
-    // keeper left there. Having none is no error: is_... say what there is.
+    // keeper left there. Having none is no error: abilities() say what there is.
     static Cgroups find(std::string_view key);
+    // The same with the key and the leftovers in `file`, which is made and kept up to date.
+    static Cgroups find_with(const std::string& file, Random& random);
 
     // AbilityBit::cgroup_... of what was found.
     std::uint32_t abilities() const { return abilities_; }

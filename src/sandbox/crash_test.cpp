@@ -222,6 +222,50 @@ TEST(KeeperCrash, ASecondDaemonIsRefusedWhileTheFirstLives) {
     EXPECT_EQ(house.leftovers(), "");
 }
 
+// What a daemon that has dropped its privileges must be able to do.
+Async<> work_without_privileges(const KeeperHouse& house, KeeperLine line) {
+    Keeper keeper(std::move(line), house.data().string());
+    if (auto hello = co_await keeper.open(); !hello) co_return fail(std::move(hello).error());
+    auto kept = co_await keeper.launch(sample_spec(house, "first"));
+    if (!kept) co_return fail(std::move(kept).error());
+    auto socket = co_await rt::connect({.unix_path = kept->socket, .ip = {}});
+    if (!socket) co_return fail(std::move(socket).error());
+    if (auto sent = co_await socket->write("GET / HTTP/1.1\r\n\r\n"); !sent) co_return sent;
+    std::array<char, 64> answer;
+    auto got = co_await socket->read(answer);
+    if (!got) co_return fail(std::move(got).error());
+    co_return co_await keeper.shut_down(1s);
+}
+
+class WithoutPrivileges : public testing::TestWithParam<Level> {};
+
+TEST_P(WithoutPrivileges, ADaemonReachesItsReplicas) {
+    if (::geteuid() != 0) GTEST_SKIP() << "only root has privileges to drop";
+    constexpr uid_t kNobody = 65534;
+    KeeperHouse house(FATHOM_SAMPLE, GetParam());
+    house.options.daemon_uid = kNobody;
+    house.options.daemon_gid = kNobody;
+    ASSERT_EQ(::chown(house.data().c_str(), kNobody, kNobody), 0);
+    std::filesystem::permissions(house.data(), std::filesystem::perms(0700));
+    const auto pid = ::fork();
+    if (pid == 0) {
+        auto line = start_or_find_keeper(house.options);
+        if (!line || ::setresgid(kNobody, kNobody, kNobody) != 0 ||
+            ::setresuid(kNobody, kNobody, kNobody) != 0) {
+            ::_exit(1);
+        }
+        auto worked = rt::run(work_without_privileges(house, std::move(*line)));
+        if (!worked) fmt::print(stderr, "{}\n", worked.error().message());
+        ::_exit(worked ? 0 : 2);
+    }
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(house.leftovers(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Levels, WithoutPrivileges, testing::Values(Level::full, Level::process));
+
 TEST(KeeperCrash, ManyKilledDaemonsInARowLoseNothing) {
     KeeperHouse house(FATHOM_SAMPLE);
     {

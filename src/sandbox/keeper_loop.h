@@ -37,11 +37,6 @@ public:
     // Starts one cell and waits until it is prepared: whether this machine allows it.
     // Errors: unavailable    names the step the kernel refused
     Result<> try_cell();
-    // Goes on without namespaces.
-    void fall_to_process() {
-        parts_.plan.level = Level::process;
-        parts_.abilities &= ~bit(AbilityBit::namespaces);
-    }
     KeeperParts& parts() { return parts_; }
     // Serves `line` (-1: waits for a daemon on the listener) until an orderly end.
     void run(rt::Fd line);

@@ -119,13 +119,6 @@ void write_to_own_log() {
     ::dup2(log.get(), 2);
 }
 
-// Names the groups of one data folder: the same for every keeper it will have.
-std::string group_key() {
-    struct stat folder{};
-    ::stat(".", &folder);
-    return fmt::format("{:x}-{:x}", folder.st_dev, folder.st_ino);
-}
-
 void raise_soft_file_limit() {
     rlimit files{};
     if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
@@ -142,6 +135,16 @@ void remove_old_sockets() {
     ::closedir(opened);
 }
 
+// Without namespaces only the daemon's user can reach the bundles: functions run as that one, which
+// is at least not root.
+void run_without_namespaces(KeeperParts& parts) {
+    parts.plan.level = Level::process;
+    parts.abilities &= ~bit(AbilityBit::namespaces);
+    parts.plan.uid = parts.options.daemon_uid;
+    parts.plan.gid = parts.options.daemon_gid;
+    parts.plan.changes_user = ::geteuid() == 0 && parts.plan.uid != 0;
+}
+
 // The best level this machine allows, tried from the top: what fails is noted and said.
 class LevelFinder {
 public:
@@ -152,11 +155,12 @@ public:
         if (is_root) parts_.abilities |= bit(AbilityBit::root);
         if (is_root && parts_.options.level_max == Level::full && try_mounts(Privilege::root)) {
             parts_.plan.level = Level::full;
+            parts_.plan.changes_user = true;
         } else if (parts_.options.level_max <= Level::user_namespace &&
                    try_mounts(Privilege::user)) {
             parts_.plan.level = Level::user_namespace;
         } else {
-            parts_.plan.level = Level::process;
+            run_without_namespaces(parts_);
         }
     }
 
@@ -220,7 +224,8 @@ Result<KeeperParts> set_up(KeeperOptions options, const Clock& clock, rt::Fd& lo
     auto listener = listen_for_daemons(parts.options);
     if (!listener) return fail(std::move(listener).error());
     parts.listener = std::move(*listener);
-    parts.cgroups = Cgroups::find(group_key());
+    SystemRandom random;
+    parts.cgroups = Cgroups::find_with("groups", random);
     parts.abilities = namespace_abilities() | parts.cgroups.abilities();
     parts.plan.uid = parts.options.function_uid;
     parts.plan.gid = parts.options.function_gid;
@@ -358,7 +363,7 @@ int keeper_main(int line, KeeperOptions options) {
     KeeperLoop loop(std::move(*parts), clock);
     if (auto tried = loop.try_cell(); !tried) {
         note("no sandbox: " + tried.error().message());
-        loop.fall_to_process();
+        run_without_namespaces(loop.parts());
         if (auto again = loop.try_cell(); !again) return say_failure(line, again.error());
     }
     loop.run(rt::Fd(line));

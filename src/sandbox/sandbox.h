@@ -41,7 +41,8 @@ namespace fathom::sandbox {
 enum class Level : std::uint8_t {
     full,            // as root: own namespaces, own root, another user, cgroup limits
     user_namespace,  // without root: the same inside a user namespace; limits where delegated
-    process,         // namespaces forbidden: no_new_privs and rlimits; host files are visible
+    process,         // namespaces forbidden: no_new_privs and rlimits; host files are visible, and
+                     // functions run as the daemon's user
 };
 std::string_view text_of(Level level);
 

@@ -184,10 +184,15 @@ void Fleet::wake(const FunctionName& name) {
         function->desired = std::max(1u, function::scaling_of(*function->spec).min);
         tasks_.spawn(persist(name));
     }
+    const bool is_on_its_way =
+        std::ranges::any_of(function->replicas, [&](const RunningPtr& replica) {
+            return replica->revision == function->revision && !replica->is_stopping;
+        });
+    if (is_on_its_way) return;
     // Calls end a back-off, but no more often than the shortest one: they may be many.
     const auto now = rt::this_core().now();
     if (now - function->started_at >= options_.backoff_min) function->retry_at = {};
-    settle(name);
+    if (function->retry_at <= now || !function->has_retry) settle(name);
 }
 
 // What wake() changed goes to the disk while the replica starts.

@@ -37,9 +37,10 @@ public:
     const std::filesystem::path& data() const { return data_; }
     // The name of our groups under every hierarchy.
     std::string group() const {
-        struct stat folder{};
-        ::stat((data_ / "keeper").c_str(), &folder);
-        return fmt::format("fathom-{:x}-{:x}", folder.st_dev, folder.st_ino);
+        std::ifstream file(data_ / "keeper" / "groups");
+        std::string key;
+        std::getline(file, key);
+        return "fathom-" + key;
     }
     // Groups of other keepers come and go while we look: then we look again.
     std::string groups_below(const std::filesystem::path& root) const {

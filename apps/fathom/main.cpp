@@ -1,4 +1,5 @@
 // The one binary: `fathom serve` is the platform, `fathom keeper` its keeper as a service of its
+// own, every other verb the client (cli/cli.h).
 #include <unistd.h>
 
 #include <cstdio>
@@ -7,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/cli.h"
 #include "sandbox/sandbox.h"
 #include "serve.h"
 #include "settings.h"
@@ -35,10 +37,26 @@ int serve(const std::vector<std::string>& arguments) {
     return app::serve(std::move(loaded->settings), environment);
 }
 
+cli::Machine probe() {
+    const auto found = sandbox::probe();
+    cli::Machine machine{.level = std::string(sandbox::text_of(found.level)), .abilities = {}};
+    for (const auto& ability : found.list) {
+        machine.abilities.push_back({ability.name, ability.is_available, ability.meaning});
+    }
+    return machine;
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
-    return serve({arguments.begin() + 1, arguments.end()});
+    if (!arguments.empty() && arguments[0] == "serve") {
+        return serve({arguments.begin() + 1, arguments.end()});
+    }
+    cli::Program program{
+        .release = app::kVersion, .commit = app::kCommit, .environment = {}, .probe = probe};
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+        program.environment.emplace_back(*variable);
+    }
+    return cli::run(arguments, program);
 }

@@ -56,13 +56,15 @@ std::string default_data_folder(const Environment& environment) {
 // Everything that lives while Fathom serves, in the order it is made. Members die in reverse.
 struct House {
     Settings settings;
-    rt::Address api_address;
-    std::optional<rt::Address> metrics_address;
-    std::string data;  // absolute; the working folder is there
-    sandbox::KeeperLine line;
+    rt::Address api_address{};
+    std::optional<rt::Address> metrics_address{};
+    std::string data{};  // absolute; the working folder is there
+    sandbox::KeeperLine line{};
     bool owns_keeper = false;
-    AdminPassword password;
+    AdminPassword password{};
     int exit_status = 0;
+    const Clock& clock;
+    observe::Log& log;
 };
 
 observe::Log::Options log_options(const Settings& settings) {
@@ -151,7 +153,7 @@ Async<> stop_in_order(http::Server& api, http::Server& metrics, provider::Local&
 
 Async<> live(rt::Runtime& runtime, House& house) {
     const auto& settings = house.settings;
-    observe::Log log(log_options(settings), runtime.core(0).clock());
+    auto& log = house.log;
     observe::Registry metrics(runtime.core_count());
     rt::BlockingPool disk({.threads = 2});
 
@@ -171,7 +173,7 @@ Async<> live(rt::Runtime& runtime, House& house) {
                            .images = **images,
                            .deployments = (*database)->deployments(),
                            .pool = disk,
-                           .clock = runtime.core(0).clock(),
+                           .clock = house.clock,
                            .log = log},
                           {});
     if (auto opened = co_await local.open(std::move(*hello)); !opened) {
@@ -243,8 +245,9 @@ Async<> live(rt::Runtime& runtime, House& house) {
 }  // namespace
 
 int serve(Settings settings, const Environment& environment) {
-    House house;
-    house.settings = std::move(settings);
+    const SystemClock clock;
+    observe::Log log(log_options(settings), clock);  // opens its descriptor anew: before the drop
+    House house{.settings = std::move(settings), .clock = clock, .log = log};
     auto& wanted = house.settings;
 
     auto api = rt::Address::parse(wanted.listen);
@@ -293,7 +296,6 @@ int serve(Settings settings, const Environment& environment) {
     house.password = std::move(*password);
 
     Signals::block();
-    const SystemClock clock;
     const int cpus = static_cast<int>(std::thread::hardware_concurrency());
     rt::Runtime runtime({.cores = wanted.cores > 0 ? wanted.cores : std::max(1, cpus)}, clock);
     auto lived = runtime.run(live(runtime, house));

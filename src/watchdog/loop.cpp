@@ -110,7 +110,10 @@ void Channel::open(int fd, std::uint32_t wanted) {
 
 void Channel::close() {
     if (fd_ < 0) return;
-    // Nobody else holds it (all are close-on-exec), so closing also takes it out of the epoll set.
+    // Closing alone would not do: a child that is between its fork and the end of its exec still
+    // holds a copy, and with it the place in the epoll set (a vfork parent goes on before the
+    // kernel closes what is close-on-exec).
+    epoll_ctl(loop_.epoll_, EPOLL_CTL_DEL, fd_, nullptr);
     ::close(std::exchange(fd_, -1));
     for (int at = 0; at < loop_.event_count_; ++at) {
         if (loop_.events_[at].data.ptr == this) loop_.events_[at].data.ptr = nullptr;

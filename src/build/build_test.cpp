@@ -145,7 +145,7 @@ TEST_F(BuildTest, SaysWhatIsMissing) {
               "lang: \"cobol\" is not known; known are python3*, node*, cpp, bash*, or no lang and "
               "a command in fprocess");
     EXPECT_EQ(refusal("", "empty"),
-              "function hello has neither lang nor fprocess: say what runs (lang: python3*, node*, "
+              "there is neither lang nor fprocess: say what runs (lang: python3*, node*, "
               "cpp, bash*, or fprocess: a command)");
     EXPECT_EQ(refusal("cpp", "empty"),
               "handler: \"~/empty\" holds no *.cpp file and no CMakeLists.txt, which lang cpp is "
@@ -208,7 +208,7 @@ TEST_F(BuildTest, ShowsTheCompilersWordsAndKeepsNothingOfAFailure) {
     write("h/main.cpp", "int main() {");
     compiler_.complaint = "main.cpp:1: error: expected }\n";
     EXPECT_EQ(refusal("cpp", "h"),
-              "function hello does not compile: c++ ended with status 1\nmain.cpp:1: error: "
+              "the C++ does not compile: c++ ended with status 1\nmain.cpp:1: error: "
               "expected }");
     compiler_.complaint.clear();
     EXPECT_TRUE(build("cpp", "h"));

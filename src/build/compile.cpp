@@ -81,8 +81,8 @@ private:
                         program);
         }
         if (outcome->exit_code == 0) return {};
-        return fail(Errc::invalid, "function {} does not compile: {} ended with status {}\n{}",
-                    source_.name, program, outcome->exit_code, last_lines(outcome->output));
+        return fail(Errc::invalid, "the C++ does not compile: {} ended with status {}\n{}", program,
+                    outcome->exit_code, last_lines(outcome->output));
     }
 
     // What the executable depends on. System libraries are left out: they are those of the host it
@@ -142,9 +142,8 @@ private:
         fs::copy_file(build + "/handler", work_ + "/out/handler", error);
         if (error)
             return fail(Errc::invalid,
-                        "function {}: its CMakeLists.txt makes no executable named \"handler\" "
-                        "(add_executable(handler ...))",
-                        source_.name);
+                        "its CMakeLists.txt makes no executable named \"handler\" "
+                        "(add_executable(handler ...))");
         return {};
     }
 

@@ -62,9 +62,9 @@ Result<image::Manifest> manifest_of(const Source& source, const Language* langua
     } else {
         if (process.empty())
             return fail(Errc::invalid,
-                        "function {} has neither lang nor fprocess: say what runs (lang: {}, or "
-                        "fprocess: a command)",
-                        source.name, known_languages());
+                        "there is neither lang nor fprocess: say what runs (lang: {}, or fprocess: "
+                        "a command)",
+                        known_languages());
         manifest.command = {"/opt/fathom/fathom-watchdog"};
     }
     if (!process.empty()) manifest.environment.emplace("fprocess", std::move(process));

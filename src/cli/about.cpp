@@ -62,7 +62,7 @@ void print_version_json(Ports& ports, const std::string& url, const Json& info) 
 void print_finding(Ports& ports, bool is_good, std::string_view name, std::string_view meaning) {
     const auto mark = is_good ? coloured(ports, Stream::out, Colour::green, "ok     ")
                               : coloured(ports, Stream::out, Colour::yellow, "missing");
-    print(ports, "  {}  {:<22}  {}\n", mark, name, meaning);
+    print(ports, "  {}  {:<25}  {}\n", mark, name, meaning);
 }
 
 struct Tool {

@@ -128,7 +128,9 @@ Result<> prepare(Ports& ports, Item& item) {
             note(ports, "Building: {}.\n", item.source.name);
         build::Builder builder(build_options(ports), ports.launcher);
         auto bundle = builder.build(item.source);
-        if (!bundle) return fail(std::move(bundle).error().because(item.where + item.source.name));
+        if (!bundle)
+            return fail(std::move(bundle).error().because(
+                fmt::format("{}function {}", item.where, item.source.name)));
         item.bundle = std::move(*bundle);
         item.spec.image = "fathom.local/" + item.source.name;  // until the gateway names it
     }

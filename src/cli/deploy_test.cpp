@@ -138,13 +138,15 @@ TEST_F(DeployTest, TouchesNothingWhenOneHandlerIsWrong) {
         return err;
     };
     EXPECT_EQ(refusal("    handler: ./nowhere\n    lang: python3\n"),
-              "Stack.yml:6: bad: handler: the folder \"./nowhere\" does not exist\n");
-    EXPECT_EQ(refusal("    handler: ./up\n    lang: cobol\n"),
-              "Stack.yml:6: bad: lang: \"cobol\" is not known; known are python3*, node*, cpp, "
-              "bash*, or no lang and a command in fprocess\n");
-    EXPECT_EQ(refusal("    handler: ./up\n    lang: python3\n"),
-              "Stack.yml:6: bad: handler: the folder \"./up\" holds no handler.py, which lang "
-              "python3 serves\n");
+              "stack.yml:6: function bad: handler: the folder \"./nowhere\" does not exist\n");
+    EXPECT_EQ(
+        refusal("    handler: ./up\n    lang: cobol\n"),
+        "stack.yml:6: function bad: lang: \"cobol\" is not known; known are python3*, node*, cpp, "
+        "bash*, or no lang and a command in fprocess\n");
+    EXPECT_EQ(
+        refusal("    handler: ./up\n    lang: python3\n"),
+        "stack.yml:6: function bad: handler: the folder \"./up\" holds no handler.py, which lang "
+        "python3 serves\n");
 }
 
 TEST_F(DeployTest, WaitsUntilTheFunctionIsReady) {

@@ -16,6 +16,8 @@ std::string coloured(const Ports& ports, Stream stream, Colour colour, std::stri
 
 std::string capitalised(std::string_view text) {
     std::string copy(text);
+    const auto word = text.substr(0, text.find(' '));
+    if (word.find_first_of("./=") != std::string_view::npos) return copy;
     if (!copy.empty() && copy[0] >= 'a' && copy[0] <= 'z')
         copy[0] = static_cast<char>(copy[0] - 'a' + 'A');
     return copy;

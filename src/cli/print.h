@@ -26,7 +26,8 @@ enum class Stream { out, err };
 // `text` in a colour where the stream is a terminal (and NO_COLOR is unset), plain elsewhere.
 std::string coloured(const Ports& ports, Stream stream, Colour colour, std::string_view text);
 
-// "Gateway": the first letter in upper case, as faas-cli prints its errors.
+// "Gateway": the first letter in upper case, as faas-cli prints its errors. A file name or
+// URL in front stays as it is.
 std::string capitalised(std::string_view text);
 
 }  // namespace fathom::cli

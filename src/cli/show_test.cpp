@@ -111,10 +111,10 @@ TEST_F(ShowTest, DoctorLooksAtThisMachineWhenNoGatewayAnswers) {
     gateway.is_down = true;
     EXPECT_EQ(run({"doctor"}), 0) << err;
     EXPECT_NE(out.find("Sandbox: full (of this machine, for this user)\n"
-                       "  ok       cgroup memory           limits hold\n"),
+                       "  ok       cgroup memory              limits hold\n"),
               std::string::npos)
         << out;
-    EXPECT_NE(out.find("  missing  c++                     needed for lang: cpp"),
+    EXPECT_NE(out.find("  missing  c++                        needed for lang: cpp"),
               std::string::npos)
         << out;
 }

@@ -1,4 +1,5 @@
 // /system/functions and its neighbours (openfaas.com REST API).
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "function/json.h"
@@ -32,6 +33,14 @@ std::string text_field(const Json& document, std::string_view key) {
 
 enum class Counts : std::uint8_t { left_out, filled };
 
+auto updated_count(const provider::Deployment& deployment) {
+    return std::count_if(deployment.replicas.begin(), deployment.replicas.end(),
+                         [&](const provider::Replica& replica) {
+                             return replica.state == provider::ReplicaState::ready &&
+                                    replica.revision == deployment.revision;
+                         });
+}
+
 std::string one(const Services& services, const provider::Deployment& deployment, Counts counts) {
     function::Status status;
     status.spec = *deployment.spec;
@@ -43,6 +52,9 @@ std::string one(const Services& services, const provider::Deployment& deployment
             static_cast<double>(services.directory.invocation_count(deployment.spec->name));
     }
     auto document = function::write_status(status);
+    // Ours: ready replicas of the newest revision; 0 while an update has only old ones.
+    document.pop_back();
+    document += fmt::format(",\"updatedReplicas\":{}}}", updated_count(deployment));
     if (!deployment.trouble.empty()) {
         // Ours: why there are fewer ready replicas than there should be.
         document.pop_back();

@@ -65,6 +65,13 @@ inline std::string percent_decoded(std::string_view text, bool plus_is_space = f
     return out;
 }
 
+// Text that is a whole number of at most 18 digits, without sign or space.
+inline std::optional<std::uint64_t> whole_number(std::string_view text) {
+    std::uint64_t number = 0;
+    if (!detail::parse_number(text, 10, number)) return std::nullopt;
+    return number;
+}
+
 // One call. Valid until its answer is sent, so a stream may move it in and go on reading.
 class Request {
 public:

@@ -10,14 +10,24 @@
 //     c++ -std=c++20 -O2 -I sdk/cpp handler.cpp -o handler
 //
 // serve() meets the function contract (docs/function-contract.md): it answers HTTP/1.1 on the
-// socket the process inherits, `/_/ready` and `/_/health` itself, and drains on SIGTERM. The handler
-// is called on up to FATHOM_CONCURRENCY threads (unset or 0: 64) at a time; at 1 it needs no locks.
-// What it throws becomes a 500, with what() in the log. Everything works by plain blocking calls.
+// socket the process inherits, `/_/ready` and `/_/health` itself, and drains on SIGTERM. The
+// handler is called on up to FATHOM_CONCURRENCY threads (unset or 0: 64) at a time; at 1 it needs
+// no locks. What it throws becomes a 500, with what() in the log. Everything works by plain
+// blocking calls.
 #pragma once
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <concepts>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -33,21 +43,13 @@
 #include <utility>
 #include <vector>
 
-#include <csignal>
-#include <fcntl.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
-#include <unistd.h>
-
 #include "fathom_http.h"
 #include "fathom_json.h"
 
 namespace fathom {
 
-inline constexpr std::size_t kBodyBytesMax = 32 << 20;  // of Request::body(); FATHOM_BODY_MAX overrules
+inline constexpr std::size_t kBodyBytesMax =
+    32 << 20;  // of Request::body(); FATHOM_BODY_MAX overrules
 
 // Text with %XX decoded, and in queries also '+'. What is no such escape stays as it is.
 inline std::string percent_decoded(std::string_view text, bool plus_is_space = false) {
@@ -126,8 +128,8 @@ public:
     Response(const Value& json, int status = 200)
         : status_(status), body_(json.print()), type_("application/json") {}
 
-    // `produce(Writer&)` runs after the handler returned and writes the body piece by piece. What it
-    // throws cuts the connection, so that the caller sees that the answer is not whole.
+    // `produce(Writer&)` runs after the handler returned and writes the body piece by piece. What
+    // it throws cuts the connection, so that the caller sees that the answer is not whole.
     template <class Produce>
     static Response stream(Produce produce) {
         Response response;
@@ -217,31 +219,54 @@ namespace detail {
 
 inline std::string_view reason(int status) {
     switch (status) {
-        case 200: return "OK";
-        case 201: return "Created";
-        case 202: return "Accepted";
-        case 204: return "No Content";
-        case 301: return "Moved Permanently";
-        case 302: return "Found";
-        case 304: return "Not Modified";
-        case 400: return "Bad Request";
-        case 401: return "Unauthorized";
-        case 403: return "Forbidden";
-        case 404: return "Not Found";
-        case 405: return "Method Not Allowed";
-        case 413: return "Content Too Large";
-        case 415: return "Unsupported Media Type";
-        case 422: return "Unprocessable Content";
-        case 429: return "Too Many Requests";
-        case 431: return "Request Header Fields Too Large";
-        case 500: return "Internal Server Error";
-        case 503: return "Service Unavailable";
-        case 505: return "HTTP Version Not Supported";
-        default: return "Status";
+        case 200:
+            return "OK";
+        case 201:
+            return "Created";
+        case 202:
+            return "Accepted";
+        case 204:
+            return "No Content";
+        case 301:
+            return "Moved Permanently";
+        case 302:
+            return "Found";
+        case 304:
+            return "Not Modified";
+        case 400:
+            return "Bad Request";
+        case 401:
+            return "Unauthorized";
+        case 403:
+            return "Forbidden";
+        case 404:
+            return "Not Found";
+        case 405:
+            return "Method Not Allowed";
+        case 413:
+            return "Content Too Large";
+        case 415:
+            return "Unsupported Media Type";
+        case 422:
+            return "Unprocessable Content";
+        case 429:
+            return "Too Many Requests";
+        case 431:
+            return "Request Header Fields Too Large";
+        case 500:
+            return "Internal Server Error";
+        case 503:
+            return "Service Unavailable";
+        case 505:
+            return "HTTP Version Not Supported";
+        default:
+            return "Status";
     }
 }
 
-inline bool has_no_body(int status) { return status == 204 || status == 304; }
+inline bool has_no_body(int status) {
+    return status == 204 || status == 304;
+}
 
 inline void log(std::string_view what) {
     std::fprintf(stderr, "fathom: %.*s\n", static_cast<int>(what.size()), what.data());
@@ -395,7 +420,8 @@ private:
     void drain() {
         static constexpr int kQuietMs = 50;  // how long a connection may still begin a request
         watch(EPOLL_CTL_DEL, stop_, 0);
-        while (accept()) {}
+        while (accept()) {
+        }
         watch(EPOLL_CTL_DEL, options_.listener, 0);
         ::close(options_.listener);
         for (std::uint64_t served = served_ - 1; busy_ > 0 || served != served_;) {
@@ -548,7 +574,8 @@ inline int find_listener() {
         return listener;
     }
     if (const char* path = std::getenv("FATHOM_LISTEN")) return bound_listener(path);
-    give_up("FATHOM_LISTEN_FD (an inherited listening socket) or FATHOM_LISTEN (a path) must be set");
+    give_up(
+        "FATHOM_LISTEN_FD (an inherited listening socket) or FATHOM_LISTEN (a path) must be set");
 }
 
 }  // namespace detail

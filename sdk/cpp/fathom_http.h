@@ -1,14 +1,14 @@
 // The wire under fathom.h: a strict reader of HTTP/1.1 requests over a blocking socket. Private.
 #pragma once
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <sys/socket.h>
-#include <unistd.h>
 
 namespace fathom::detail {
 
@@ -30,7 +30,9 @@ struct Field {
     std::string_view value;
 };
 
-inline char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+inline char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 
 inline bool same_name(std::string_view a, std::string_view b) {
     if (a.size() != b.size()) return false;
@@ -148,8 +150,7 @@ inline Refusal check_fields(Head& head) {
     if (hosts == 0 && head.is_http_1_1) return {400, "Host is missing"};
     if (lengths > 1) return {400, "Content-Length is given twice"};
     if (codings > 1) return {400, "Transfer-Encoding is given twice"};
-    if (lengths + codings > 1)
-        return {400, "both Content-Length and Transfer-Encoding are given"};
+    if (lengths + codings > 1) return {400, "both Content-Length and Transfer-Encoding are given"};
     head.is_chunked = codings == 1;
     return {};
 }

@@ -183,13 +183,20 @@ private:
         skip_space();
         if (depth > Json::kDepthMax) fail("more than 64 values inside each other");
         switch (peek()) {
-            case '{': return parse_object(depth);
-            case '[': return parse_array(depth);
-            case '"': return parse_string();
-            case 't': return word("true", true);
-            case 'f': return word("false", false);
-            case 'n': return word("null", nullptr);
-            default: return parse_number();
+            case '{':
+                return parse_object(depth);
+            case '[':
+                return parse_array(depth);
+            case '"':
+                return parse_string();
+            case 't':
+                return word("true", true);
+            case 'f':
+                return word("false", false);
+            case 'n':
+                return word("null", nullptr);
+            default:
+                return parse_number();
         }
     }
 
@@ -308,7 +315,8 @@ private:
             whole && std::from_chars(first, last, integer).ec == std::errc())
             return integer;
         double number = 0;
-        if (std::from_chars(first, last, number).ec != std::errc()) fail("a number beyond a double");
+        if (std::from_chars(first, last, number).ec != std::errc())
+            fail("a number beyond a double");
         return number;
     }
 
@@ -346,7 +354,9 @@ inline void print_number(std::string& out, auto number) {
 
 }  // namespace detail
 
-inline Json Json::parse(std::string_view text) { return detail::JsonParser(text).document(); }
+inline Json Json::parse(std::string_view text) {
+    return detail::JsonParser(text).document();
+}
 
 inline std::string Json::print() const {
     std::string out;

@@ -23,4 +23,6 @@ fathom::Response hash(fathom::Request request) {
 
 }  // namespace
 
-int main() { return fathom::serve(hash); }
+int main() {
+    return fathom::serve(hash);
+}

@@ -68,12 +68,15 @@ def take_while(lines, wanted):
 
 
 def inline(text):
-    """Code spans stay as they are; all around them is marked up."""
-    parts = re.split(r"`([^`]+)`", text)
-    return "".join(
-        f"<code>{html.escape(part)}</code>" if index % 2 else emphasis(html.escape(part))
-        for index, part in enumerate(parts)
-    )
+    """Code spans are set aside while the text around them is marked up."""
+    spans = []
+
+    def set_aside(match):
+        spans.append(f"<code>{html.escape(match[1])}</code>")
+        return f"\0{len(spans) - 1}\0"
+
+    text = re.sub(r"`([^`]+)`", set_aside, text.replace("\0", ""))
+    return re.sub("\0([0-9]+)\0", lambda match: spans[int(match[1])], emphasis(html.escape(text)))
 
 
 def emphasis(text):

@@ -31,4 +31,6 @@ fathom::Response thumbnail(fathom::Request request) {
 
 }  // namespace
 
-int main() { return fathom::serve(thumbnail); }
+int main() {
+    return fathom::serve(thumbnail);
+}

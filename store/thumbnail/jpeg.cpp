@@ -1,7 +1,7 @@
+#include <jpeglib.h>
+
 #include <cstdio>
 #include <cstdlib>
-
-#include <jpeglib.h>
 
 #include "image.h"
 
@@ -88,7 +88,8 @@ std::string write_jpeg(const Image& image, int quality) {
     encoder.optimize_coding = TRUE;
     jpeg_start_compress(&encoder, TRUE);
     while (encoder.next_scanline < encoder.image_height) {
-        auto* row = const_cast<JSAMPLE*>(image.rgb.data() + encoder.next_scanline * image.width * 3);
+        auto* row =
+            const_cast<JSAMPLE*>(image.rgb.data() + encoder.next_scanline * image.width * 3);
         jpeg_write_scanlines(&encoder, &row, 1);
     }
     jpeg_finish_compress(&encoder);

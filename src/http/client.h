@@ -48,14 +48,17 @@ public:
 
     const rt::Address& address() const noexcept;
 
-    // Sends `head` (its fields as they are, plus Host where it has none, and framing from
-    // head.body) together with `first`, the beginning of the body, in one write.
+    // Sends `head` (its fields as they are, less hop-by-hop ones, plus Host where it has none, and
+    // framing from head.body) together with `first`, the beginning of the body, in one write. Of a
+    // fixed body `first` may be all; a chunked one always ends with out().finish(), also where
+    // nothing follows `first`.
     //
-    // A pooled connection that turns out to be closed before any byte of an answer came is replaced
-    // by a fresh one by itself as long as only `head` and a complete body in `first` were sent and
-    // the request cannot have been processed: the connection was closed before our write was
-    // acknowledged by any byte, and (RFC 9110 section 9.2.2) the method is idempotent or the write
-    // itself failed. Errors: unavailable    nobody listens there
+    // A pooled connection that turns out to be closed is replaced by a fresh one by itself where
+    // the request cannot have been processed: when not a byte of it could be written, or (RFC 9110
+    // section 9.2.2) when no byte of an answer came, the method is idempotent, and the request with
+    // its whole body in `first` is at most 16 KiB.
+    // Errors: invalid        method, target or host cannot stand in a request
+    //         unavailable    nobody listens there
     //         bad_upstream   the connection broke
     enum class Fresh : std::uint8_t { no, yes };  // yes: never a pooled connection
     Async<std::unique_ptr<ClientExchange>> send(const RequestHead& head,

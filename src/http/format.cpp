@@ -50,13 +50,15 @@ std::size_t bytes_of(const Headers& headers) {
 }
 
 bool is_all(std::string_view text, ByteClass byte_class) {
-    const char* end = text.data() + text.size();
-    return skip(text.data(), end, byte_class) == end;
+    const char* begin = text.data();
+    const char* end = begin + text.size();
+    return skip(begin, end, byte_class) == end;
 }
 
 bool is_value(std::string_view text) {
-    const char* end = text.data() + text.size();
-    return skip_value(text.data(), end) == end;
+    const char* begin = text.data();
+    const char* end = begin + text.size();
+    return skip_value(begin, end) == end;
 }
 
 bool is_sendable(const Header& header) {

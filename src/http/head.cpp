@@ -256,11 +256,11 @@ std::array<char, 29> date_text(Clock::Wall time) noexcept {
         *out++ = static_cast<char>('0' + number / 10 % 10);
         *out++ = static_cast<char>('0' + number % 10);
     };
-    put(kDays.substr(weekday{day}.c_encoding() * 3, 3));
+    put(kDays.substr(std::size_t{weekday{day}.c_encoding()} * 3, 3));
     put(", ");
     put_two(static_cast<unsigned>(date.day()));
     put(" ");
-    put(kMonths.substr((static_cast<unsigned>(date.month()) - 1) * 3, 3));
+    put(kMonths.substr(std::size_t{static_cast<unsigned>(date.month()) - 1} * 3, 3));
     put(" ");
     const int year = static_cast<int>(date.year());
     put_two(year / 100);

@@ -25,7 +25,7 @@ const std::string kResponse =
 
 void parse_request(benchmark::State& state, const std::string& bytes) {
     RequestHead head;
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
         HeadScan scan;
         benchmark::DoNotOptimize(parse_request_head(bytes, scan, {}, head));
     }
@@ -34,7 +34,7 @@ void parse_request(benchmark::State& state, const std::string& bytes) {
 
 void parse_response(benchmark::State& state) {
     ResponseHead head;
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
         HeadScan scan;
         benchmark::DoNotOptimize(parse_response_head(kResponse, scan, {}, AnswerTo::request, head));
     }
@@ -46,7 +46,7 @@ void format_response(benchmark::State& state) {
     HeadScan scan;
     parse_response_head(kResponse, scan, {}, AnswerTo::request, head);
     std::string out;
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
         out.clear();
         benchmark::DoNotOptimize(append_response_head(
             out, head, {.date = "Sun, 06 Nov 1994 08:49:37 GMT", .server = "fathom"}));
@@ -61,7 +61,7 @@ void decode_chunks(benchmark::State& state) {
         bytes += std::string(size, 'a') + "\r\n";
     }
     append_last_chunk(bytes, {});
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
         ChunkedDecoder decoder;
         std::string_view rest = bytes;
         for (;;) {

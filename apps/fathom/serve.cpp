@@ -58,7 +58,8 @@ struct House {
     Settings settings;
     rt::Address api_address{};
     std::optional<rt::Address> metrics_address{};
-    std::string data{};  // absolute; the working folder is there
+    std::string data{};   // absolute; the working folder is there
+    rt::Fd ready_file{};  // empty until everything is served; opened while we may
     sandbox::KeeperLine line{};
     bool owns_keeper = false;
     AdminPassword password{};
@@ -92,13 +93,11 @@ Result<> write_ready_file(const House& house, const std::string& api, const std:
         {"username", house.password.user},
         {"password_file", house.data + "/" + house.password.file},
         {"pid", ::getpid()}};
-    const auto& path = house.settings.ready_file;
-    const auto aside = path + ".new";
     const auto text = document.dump(2) + "\n";
-    const rt::Fd fd(::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (!fd || ::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-        ::rename(aside.c_str(), path.c_str()) != 0) {
-        return fail_errno(Errc::unavailable, errno, "--ready-file: write " + path);
+    // One write: who reads sees nothing or all of it.
+    if (::write(house.ready_file.get(), text.data(), text.size()) !=
+        static_cast<ssize_t>(text.size())) {
+        return fail_errno(Errc::unavailable, errno, "write " + house.settings.ready_file);
     }
     return {};
 }
@@ -227,7 +226,7 @@ Async<> live(rt::Runtime& runtime, House& house) {
                              {"user", house.password.user},
                              {"password_file", house.data + "/" + house.password.file},
                              {"sandbox", sandbox::text_of(abilities.level)}});
-    if (!settings.ready_file.empty()) {
+    if (house.ready_file) {
         if (auto told = write_ready_file(house, api_at, metrics_at); !told) {
             log.error("ready_file.failed", {{"error", told.error()}});
         }
@@ -266,8 +265,13 @@ int serve(Settings settings, const Environment& environment) {
     if (auto ready = prepare_folder(wanted.data, *identity); !ready) {
         return report(kExitDataFolder, ready.error());
     }
-    if (!wanted.ready_file.empty() && !wanted.ready_file.starts_with('/')) {
-        wanted.ready_file = std::filesystem::current_path().string() + "/" + wanted.ready_file;
+    if (!wanted.ready_file.empty()) {
+        house.ready_file = rt::Fd(
+            ::open(wanted.ready_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+        if (!house.ready_file) {
+            auto why = fail_errno(Errc::invalid, errno, wanted.ready_file);
+            return report(kExitUsage, std::move(why).error().because("--ready-file"));
+        }
     }
     auto folder = state::DataFolder::open(wanted.data);
     if (!folder) return report(kExitDataFolder, folder.error());

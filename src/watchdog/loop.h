@@ -73,7 +73,7 @@ private:
     std::vector<std::unique_ptr<Disposable>> rubbish_;
     std::array<epoll_event, 32> events_{};  // of this wake-up; those of closed channels are blanked
     int event_count_ = 0;
-    std::array<char, 64 * 1024> scratch_;
+    std::array<char, 32 * 1024> scratch_;
 };
 
 // A descriptor in the loop, which it owns. Level-triggered: the callback comes again as long as

@@ -1,6 +1,7 @@
 #include "watchdog/server.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -220,6 +221,8 @@ void Server::sweep() {
     const bool has_deadlines = std::any_of(connections_.begin(), connections_.end(),
                                            [](const auto& each) { return each->has_deadline(); });
     if (has_deadlines) sweep_later();
+    // Nothing is at work: what the last calls held goes back to the system.
+    if (in_flight_ == 0) ::malloc_trim(0);
 }
 
 std::string_view Server::date() {

@@ -54,7 +54,8 @@ Async<Connection::Next> Connection::serve() {
             co_return co_await refuse(parsed.refusal.status, parsed.refusal.sentence);
         }
         if (parsed.state == Parsed::State::incomplete) {
-            auto has_more = co_await wait_for_bytes();
+            const bool is_simple = wire_.is_empty() && !writer_.has_pending();
+            auto has_more = co_await (is_simple ? wait_for_request() : wait_for_bytes());
             if (*has_more) continue;
             if (wire_.is_empty() || !wire_.patience().is_read_late()) co_return Next::close;
             co_return co_await refuse(408, "the head of the request did not come in time");
@@ -76,28 +77,33 @@ Async<Connection::Next> Connection::serve() {
 }
 
 Async<bool> Connection::wait_for_bytes() {
+    if (writer_.has_pending() && !co_await writer_.flush()) co_return false;
+    if (wire_.is_empty()) co_return co_await wait_for_request();
+    auto count = co_await wire_.fill(head_by_, limits().head_bytes_max);
+    co_return count && *count > 0;
+}
+
+Async<bool> Connection::wait_for_request() {
     auto& socket = wire_.socket();
     auto& patience = wire_.patience();
-    if (wire_.is_empty()) {
-        if (writer_.has_pending() && !co_await writer_.flush()) co_return false;
-        writer_.release();
-        is_idle_ = true;
-        while (!socket.is_stale()) {
-            if (shard_.is_draining && !is_fresh_) co_return false;
-            requests_since_wait_ = 0;
-            patience.read_by(rt::this_core().now() + limits().idle_max);
-            co_await socket.readable();
-            patience.read_came();
+    writer_.release();
+    is_idle_ = true;
+    for (;;) {
+        // What was announced may have been read already.
+        auto count = wire_.try_fill(limits().head_bytes_max);
+        if (!count) co_return false;
+        if (*count) {
+            is_idle_ = false;
+            head_by_ = rt::this_core().now() + limits().head_within;
+            co_return **count > 0;
         }
-        is_idle_ = false;
-        head_by_ = rt::this_core().now() + limits().head_within;
-    } else if (writer_.has_pending() && !socket.is_stale() && !co_await writer_.flush()) {
-        co_return false;
+        wire_.release();
+        if (shard_.is_draining && !is_fresh_) co_return false;
+        requests_since_wait_ = 0;
+        patience.read_by(rt::this_core().now() + limits().idle_max);
+        co_await socket.readable();
+        patience.read_came();
     }
-    auto count = wire_.try_fill(limits().head_bytes_max);
-    if (count && *count) co_return **count > 0;
-    auto late_count = co_await wire_.fill(head_by_, limits().head_bytes_max);
-    co_return late_count && *late_count > 0;
 }
 
 void Connection::begin_exchange(std::size_t head_bytes) {

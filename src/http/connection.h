@@ -47,8 +47,9 @@ private:
     enum class Next : std::uint8_t { request, close, linger, reset };
 
     Async<Next> serve();
-    // Waits for the bytes of a head. False: there will be none.
+    // Waits for more bytes of a head, or for the first ones. False: there will be none.
     Async<bool> wait_for_bytes();
+    Async<bool> wait_for_request();
     void begin_exchange(std::size_t head_bytes);
     bool is_simply_over() const noexcept;
     Async<Next> end_exchange(Result<> handled);

@@ -320,6 +320,21 @@ TEST(Server, ClosesASilentConnection) {
                 {.idle_max = 30ms});
 }
 
+TEST(Server, IsIdleAlsoAfterARequestThatJustFilledItsRoom) {
+    with_server(say_path,
+                [](Server& server) -> Async<> {
+                    const auto empty = get("/a", "X: \r\n").size();
+                    auto connection = *co_await dial(server.address());
+                    (void)co_await connection->send(
+                        get("/a", fmt::format("X: {}\r\n", std::string(8192 - empty, 'x'))));
+                    EXPECT_EQ(body_of(*co_await connection->read_until(";")), "/a;");
+                    EXPECT_EQ(*co_await connection->read_all(), "");
+                    EXPECT_FALSE(connection->was_reset());
+                    co_return Result<>{};
+                },
+                {.head_within = 60s, .idle_max = 30ms});
+}
+
 TEST(Server, GivesUpOnASlowBody) {
     with_server(echo_whole,
                 [](Server& server) -> Async<> {

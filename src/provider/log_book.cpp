@@ -96,7 +96,7 @@ std::string LogBook::tail(std::string_view instance, std::size_t count) const {
     for (const auto& line : std::views::reverse(lines_)) {
         if (count == 0) break;
         if (!instance.empty() && line.instance != instance) continue;
-        text = text.empty() ? line.text : line.text + "\n" + text;
+        text.insert(0, text.empty() ? line.text : line.text + '\n');
         count -= 1;
     }
     return text;

@@ -6,7 +6,6 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -21,6 +20,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 namespace fathom::sandbox {
@@ -243,9 +243,9 @@ private:
 #ifdef FATHOM_SANITIZED
         const auto pid = static_cast<int>(::fork());
 #else
-        const auto pid = static_cast<int>(::vfork());
+        const auto pid = static_cast<int>(::vfork());  // NOLINT(*-unsafe-functions,*vfork*,*Vfork*)
 #endif
-        if (pid == 0) execute();
+        if (pid == 0) execute();  // NOLINT(*Vfork*): raw system calls, then execve or the end
         return pid;
     }
 

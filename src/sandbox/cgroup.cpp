@@ -3,13 +3,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <ranges>
 
 #include "sandbox/message.h"
@@ -68,8 +68,8 @@ void kill_all_in(const std::string& folder) {
 void remove_leftovers(const std::string& folder) {
     for (int attempt = 0; attempt < 200; ++attempt) {
         for (const auto& child : folders_in(folder)) {
-            if (::rmdir((folder + "/" + child).c_str()) == 0) continue;
-            kill_all_in(folder + "/" + child);
+            const auto path = fmt::format("{}/{}", folder, child);
+            if (::rmdir(path.c_str()) != 0) kill_all_in(path);
         }
         if (::rmdir(folder.c_str()) == 0 || errno == ENOENT) return;
         ::poll(nullptr, 0, 10);

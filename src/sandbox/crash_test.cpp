@@ -1,12 +1,12 @@
 // Deaths: of the daemon, of the keeper, of both; and what is left afterwards.
 #include <gtest/gtest.h>
 #include <poll.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <map>
 
 #include "sandbox/sandbox.h"

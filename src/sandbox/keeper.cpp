@@ -1,7 +1,5 @@
 // The daemon's end of the line to the keeper.
 #include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -9,6 +7,8 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
+#include <cstdlib>
 #include <deque>
 #include <unordered_map>
 
@@ -245,7 +245,7 @@ struct Keeper::State {
     TaskGroup tasks;
 };
 
-Keeper::Keeper(KeeperLine line, std::string data_folder)
+Keeper::Keeper(KeeperLine line, const std::string& data_folder)
     : state_(std::make_unique<State>(std::move(line),
                                      data_folder.empty() ? std::string() : data_folder + "/")) {}
 Keeper::~Keeper() = default;

@@ -1,7 +1,6 @@
 #include "sandbox/keeper_loop.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
@@ -10,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 
 #include "sandbox/keeper_tags.h"
 

@@ -3,9 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -20,6 +17,9 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
 
 #include "sandbox/connect.h"
 #include "sandbox/keeper_loop.h"
@@ -130,7 +130,7 @@ void remove_old_sockets() {
     DIR* opened = ::opendir("s");
     if (opened == nullptr) return;
     while (const dirent* entry = ::readdir(opened)) {
-        if (entry->d_name[0] != '.') ::unlinkat(::dirfd(opened), entry->d_name, 0);
+        if (entry->d_name[0] != '.') ::unlink(fmt::format("s/{}", entry->d_name).c_str());
     }
     ::closedir(opened);
 }
@@ -291,8 +291,10 @@ int wait_for_keeper(int keeper, const sigset_t& awaited) {
         if (keeper == 0) ::_exit(keeper_main(starts == 0 ? kLineFd : -1, options));
         if (starts == 0) {
             // A terminal or pipe of the daemon's must not stay open because of us.
-            const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-            for (int fd : {0, 1, 2, kLineFd}) ::dup2(null, fd);
+            const rt::Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+            for (int fd : {0, 1, 2, kLineFd}) {
+                if (null) ::dup2(null.get(), fd);
+            }
         }
         const int status = wait_for_keeper(keeper, awaited);
         if (WIFEXITED(status)) ::_exit(WEXITSTATUS(status));

@@ -1,12 +1,11 @@
 #include "sandbox/message.h"
 
 #include <fmt/format.h>
-#include <signal.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 namespace fathom::sandbox {

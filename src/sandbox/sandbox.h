@@ -169,7 +169,7 @@ public:
     // `data_folder` is KeeperOptions::data_folder as this process reaches it, "" when it is the
     // working folder: the sockets of replicas are at keeper/s/ID.sock in it. Short: a socket's path
     // has at most 107 bytes.
-    Keeper(KeeperLine line, std::string data_folder);
+    Keeper(KeeperLine line, const std::string& data_folder);
     ~Keeper();
     Keeper(const Keeper&) = delete;
     Keeper& operator=(const Keeper&) = delete;

@@ -1,12 +1,13 @@
 // From the decision to start to the first answer: in a sandbox, and the floor, a plain spawn of the
 // same program. What counts is the difference (issue 2: at most 2 ms).
 #include <benchmark/benchmark.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "sandbox/sandbox.h"
 #include "sandbox/testing/keeper_house.h"

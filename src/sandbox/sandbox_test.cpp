@@ -1,11 +1,11 @@
 #include "sandbox/sandbox.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <map>
 
 #include "sandbox/testing/keeper_house.h"

@@ -125,7 +125,8 @@ void Fake::make_ready(const FunctionName& name) {
     publish();
 }
 
-bool Fake::edit_replica(const std::string& id, std::function<void(Deployment&, std::size_t)> edit) {
+bool Fake::edit_replica(const std::string& id,
+                        const std::function<void(Deployment&, std::size_t)>& edit) {
     for (auto& [name, deployment] : deployments_) {
         for (std::size_t i = 0; i < deployment.replicas.size(); ++i) {
             if (deployment.replicas[i].id != id) continue;

@@ -45,7 +45,8 @@ private:
     void settle(Deployment& deployment);
     void start_replica(Deployment& deployment);
     void publish();
-    bool edit_replica(const std::string& id, std::function<void(Deployment&, std::size_t)> edit);
+    bool edit_replica(const std::string& id,
+                      const std::function<void(Deployment&, std::size_t)>& edit);
 
     const Clock& clock_;
     Options options_;

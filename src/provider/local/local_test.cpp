@@ -1,8 +1,8 @@
 #include "provider/local/local.h"
 
-#include <signal.h>
 #include <sys/wait.h>
 
+#include <csignal>
 #include <cstdlib>
 
 #include "provider/provider_conformance.h"

@@ -135,7 +135,8 @@ Async<std::unique_ptr<LogReader>> Logs::open(LogQuery query) {
         if (older && !now.has_older) now.book->add_older(std::move(*older));
         now.has_older = true;
     }
-    co_return LogBook::read(entry(query.name).book, std::move(query));
+    auto book = entry(query.name).book;
+    co_return LogBook::read(std::move(book), std::move(query));
 }
 
 void Logs::close(const FunctionName& name) {

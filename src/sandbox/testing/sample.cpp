@@ -1,14 +1,14 @@
 // The program the tests launch: does what its first argument says.
 #include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 extern char** environ;
@@ -23,8 +23,7 @@ int serve(const char* status) {
         const int connection = accept(3, nullptr, nullptr);
         if (connection < 0) continue;
         char request[4096];
-        ssize_t got = 0;
-        while ((got = read(connection, request, sizeof request)) > 0) {
+        while (read(connection, request, sizeof request) > 0) {
             char answer[256];
             const int size = snprintf(answer, sizeof answer,
                                       "HTTP/1.1 %s\r\nContent-Length: 6\r\n\r\nhello\n", status);

@@ -42,12 +42,28 @@ std::string read(std::string_view archive, std::size_t step) {
     return std::move(checker.seen);
 }
 
+// The same input with every block's checksum right, so that what stands behind it is reached.
+std::string repaired(std::string_view input) {
+    std::string archive(input);
+    for (std::size_t block = 0; block + 512 <= archive.size(); block += 512) {
+        unsigned sum = 8U * ' ';
+        for (std::size_t i = 0; i < 512; ++i)
+            if (i < 148 || i >= 156) sum += static_cast<unsigned char>(archive[block + i]);
+        if (sum > 8U * ' ') archive.replace(block + 148, 8, fmt::format("{:06o}  ", sum));
+    }
+    return archive;
+}
+
+void check_same_in_pieces(std::string_view archive) {
+    FATHOM_CHECK(read(archive, archive.size()) == read(archive, 509), "the same in pieces");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string_view input(reinterpret_cast<const char*>(data), size);
-    const auto whole = read(input, input.size());
-    FATHOM_CHECK(whole == read(input, 509), "the same in pieces");
+    check_same_in_pieces(input);
+    check_same_in_pieces(repaired(input));
     (void)parse_manifest(input);
     return 0;
 }

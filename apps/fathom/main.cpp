@@ -37,6 +37,19 @@ int serve(const std::vector<std::string>& arguments) {
     return app::serve(std::move(loaded->settings), environment);
 }
 
+// `fathom config explain [FLAGS of serve]`: each setting, its value and where it came from.
+int explain(const std::vector<std::string>& arguments) {
+    auto loaded = app::load_settings(arguments, environment);
+    if (!loaded) {
+        std::fprintf(stderr, "fathom config explain: %s\n", loaded.error().message().c_str());
+        return app::kExitUsage;
+    }
+    for (const auto& [name, value, source] : loaded->explained) {
+        std::printf("%-18s %-24s %s\n", name.c_str(), value.c_str(), source.c_str());
+    }
+    return 0;
+}
+
 cli::Machine probe() {
     const auto found = sandbox::probe();
     cli::Machine machine{.level = std::string(sandbox::text_of(found.level)), .abilities = {}};
@@ -52,6 +65,9 @@ int main(int argc, char** argv) {
     const std::vector<std::string> arguments(argv + 1, argv + argc);
     if (!arguments.empty() && arguments[0] == "serve") {
         return serve({arguments.begin() + 1, arguments.end()});
+    }
+    if (arguments.size() >= 2 && arguments[0] == "config" && arguments[1] == "explain") {
+        return explain({arguments.begin() + 2, arguments.end()});
     }
     cli::Program program{
         .release = app::kVersion, .commit = app::kCommit, .environment = {}, .probe = probe};

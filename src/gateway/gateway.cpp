@@ -1,10 +1,17 @@
 #include "gateway/gateway.h"
 
+#include <algorithm>
+#include <array>
+
 #include "gateway/auth.h"
 #include "gateway/routes.h"
 
 namespace fathom::gateway {
 namespace {
+
+// What providers of OpenFaaS let through; the rest is 405.
+constexpr auto kCallMethods =
+    std::to_array<std::string_view>({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"});
 
 class Gateway final : public http::Handler {
 public:
@@ -25,6 +32,10 @@ private:
     // `rest` is what follows /function/: NAME[/PATH], raw.
     Async<> call(http::Exchange& exchange, std::string_view rest) {
         const auto& request = exchange.request();
+        if (std::ranges::find(kCallMethods, request.method) == kCallMethods.end()) {
+            co_return co_await exchange.reply(
+                method_not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        }
         const auto name = rest.substr(0, rest.find('/'));
         // The target as it was sent, less /function/NAME: path and query, byte for byte.
         auto target = request.target.substr(

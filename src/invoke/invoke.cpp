@@ -154,6 +154,20 @@ http::Reply reply_for(const Flight& flight, const Error& error) {
     return reply;
 }
 
+// Every answer to a call names it, this one too.
+http::Reply reply_for_nobody(const Call& call) {
+    const auto given = call.exchange.request().headers.get("X-Call-Id");
+    const auto own = Uuid::random(rt::this_core().random());
+    const StartTime now(rt::this_core().clock().wall());
+    return {.status = 404,
+            .content_type = "text/plain; charset=utf-8",
+            .body = fmt::format("function {} is not deployed; see: fathom list\n", call.function),
+            .headers = {{"X-Call-Id", std::string(given.empty() ? own.text() : given)},
+                        {"X-Start-Time", std::string(now.view())},
+                        {"X-Served-By", std::string(kServedBy)},
+                        {"X-Content-Type-Options", "nosniff"}}};
+}
+
 }  // namespace
 
 InvokerState::InvokerState(Directory& all, Limits given, observe::Registry& registry)
@@ -176,11 +190,7 @@ Invoker::~Invoker() {
 Async<> Invoker::call(Call call) {
     auto route = state_->find(call.function);
     if (route == nullptr) {
-        co_return co_await call.exchange.reply(
-            {.status = 404,
-             .content_type = "text/plain; charset=utf-8",
-             .body = fmt::format("function {} is not deployed; see: fathom list\n", call.function),
-             .headers = {{"X-Content-Type-Options", "nosniff"}}});
+        co_return co_await call.exchange.reply(reply_for_nobody(call));
     }
     Flight flight(call, std::move(route));
     flight.route->recorder.started();

@@ -33,7 +33,7 @@ BUILD = Path(os.environ.get("FATHOM_BUILD", ROOT / "build/dev"))
 FATHOM = BUILD / "fathom"
 FUNCTIONS = ROOT / "tests/functions"
 # Sanitized builds and shared machines are slow; nothing waits this long when all is well.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 20
 
 
 @dataclass
@@ -117,7 +117,10 @@ class Fathom:
 
     def start(self, *arguments, environment=None) -> "Fathom":
         process = self.launch(*arguments, environment=environment)
-        eventually(lambda: self._read_ready() or process.poll() is not None, every=0.01)
+        try:
+            eventually(lambda: self._read_ready() or process.poll() is not None, every=0.01)
+        except AssertionError as error:
+            raise AssertionError(f"never ready: {error}\n{self.log()}") from None
         if not self.ready:
             raise AssertionError(f"fathom serve ended with {process.returncode}\n{self.log()}")
         return self

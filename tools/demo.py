@@ -234,6 +234,7 @@ def deploy(fathom: Path, ready: dict, environment: dict) -> None:
 def smoke(fathom: Path, arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="fathom-smoke-") as name:
         folder = Path(name)
+        folder.chmod(0o755)  # started as root, the daemon becomes another user
         ports = ["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--data", str(folder / "data")]
         daemon = Daemon(fathom, folder, ports + arguments, folder / "log")
         failed = 0

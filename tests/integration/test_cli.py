@@ -96,7 +96,7 @@ class BadInput(harness.FathomCase):
 
     def test_a_bad_name_is_refused_with_the_rule(self):
         done = self.deploy("  Bad_Name:\n    lang: python3\n    handler: ./handler\n")
-        self.assertSays(done, "Bad_Name", "a-z0-9")
+        self.assertSays(done, "Bad_Name", "stack.yml:4", "lower-case")
 
     def test_a_missing_handler_folder_is_named(self):
         self.assertSays(self.deploy("  fine:\n    lang: python3\n    handler: ./nowhere\n"), "nowhere")

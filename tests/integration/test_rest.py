@@ -94,9 +94,9 @@ class Rest(harness.FathomCase):
 
     def test_refuses_bad_deployments_and_names_the_field(self):
         cases = [
-            ({"service": "Bad_Name"}, "service"),
-            ({"service": "a" * 64}, "service"),
-            ({"service": ""}, "service"),
+            ({"service": "Bad_Name"}, "name"),
+            ({"service": "a" * 64}, "63"),
+            ({"service": ""}, "name"),
             ({"image": ""}, "image"),
             ({"image": "fathom.local/nobody:000000000000"}, "nobody"),
             ({"limits": {"memory": "much"}}, "memory"),

@@ -1,6 +1,8 @@
+// clang-format off
+#include <cstdio>     // before jpeglib.h, which uses size_t and FILE without naming them
 #include <jpeglib.h>
+// clang-format on
 
-#include <cstdio>
 #include <cstdlib>
 
 #include "image.h"

@@ -62,6 +62,7 @@ struct House {
     rt::Fd ready_file{};  // empty until everything is served; opened while we may
     sandbox::KeeperLine line{};
     bool owns_keeper = false;
+    bool has_new_keeper = false;  // forked by us, not found
     AdminPassword password{};
     int exit_status = 0;
     const Clock& clock;
@@ -141,6 +142,12 @@ Async<> failed(House& house, int status, Error error) {
     co_return fail(std::move(error));
 }
 
+// The same with a keeper: one that we forked ends with us; one that was there keeps what it keeps.
+Async<> gave_up(House& house, sandbox::Keeper& keeper, int status, Error error) {
+    if (house.has_new_keeper) (void)co_await keeper.shut_down(0s);
+    co_return co_await failed(house, status, std::move(error));
+}
+
 Async<> stop_in_order(http::Server& api, http::Server& metrics, provider::Local& local,
                       sandbox::Keeper& keeper, House& house) {
     (void)co_await api.drain(Deadline::in(house.settings.drain));
@@ -159,15 +166,15 @@ Async<> live(rt::Runtime& runtime, House& house) {
     auto signals = Signals::open();
     if (!signals) co_return co_await failed(house, kExitFailed, signals.error());
 
-    auto database = state::Database::open("state.db", disk);
-    if (!database) co_return co_await failed(house, kExitDataFolder, database.error());
-    auto images = image::open_store("images", disk);
-    if (!images) co_return co_await failed(house, kExitDataFolder, images.error());
-
     sandbox::Keeper keeper(std::move(house.line), "");
     auto hello = co_await keeper.open();
     if (!hello) co_return co_await failed(house, kExitKeeper, hello.error());
     const auto abilities = hello->abilities;
+
+    auto database = state::Database::open("state.db", disk);
+    if (!database) co_return co_await gave_up(house, keeper, kExitDataFolder, database.error());
+    auto images = image::open_store("images", disk);
+    if (!images) co_return co_await gave_up(house, keeper, kExitDataFolder, images.error());
     provider::Local local({.keeper = keeper,
                            .images = **images,
                            .deployments = (*database)->deployments(),
@@ -176,7 +183,8 @@ Async<> live(rt::Runtime& runtime, House& house) {
                            .log = log},
                           {});
     if (auto opened = co_await local.open(std::move(*hello)); !opened) {
-        co_return co_await failed(house, kExitDataFolder, opened.error());
+        local.close();
+        co_return co_await gave_up(house, keeper, kExitDataFolder, opened.error());
     }
 
     TaskGroup home_tasks;
@@ -204,7 +212,11 @@ Async<> live(rt::Runtime& runtime, House& house) {
     http::Server api(runtime, server);
     auto listening =
         co_await api.start(house.api_address, [&](rt::Core&) { return make_gateway(services); });
-    if (!listening) co_return co_await failed(house, kExitAddress, listening.error());
+    if (!listening) {
+        local.close();
+        co_return co_await gave_up(house, keeper, kExitAddress,
+                                   std::move(listening).error().because("--listen"));
+    }
 
     // Only the API's address is worth dying for.
     http::Server metrics_server(runtime, {});
@@ -286,6 +298,7 @@ int serve(Settings settings, const Environment& environment) {
     auto line = sandbox::start_or_find_keeper(
         {.data_folder = house.data, .daemon_uid = identity->uid, .daemon_gid = identity->gid});
     if (!line) return report(kExitKeeper, line.error());
+    house.has_new_keeper = line->guard_pid != 0;
     house.line = std::move(*line);
     house.owns_keeper = true;
 

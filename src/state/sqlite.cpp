@@ -2,6 +2,10 @@
 
 #include <sqlite3.h>
 
+#include <cstring>
+
+#include "core/check.h"
+
 namespace fathom::state {
 namespace {
 
@@ -58,12 +62,39 @@ void Connection::Close::operator()(sqlite3* database) const noexcept {
     sqlite3_close_v2(database);
 }
 
+namespace {
+
+constexpr const char* kVfsName = "fathom";
+
+int keep_path(sqlite3_vfs* /*vfs*/, const char* path, int room, char* full) {
+    const auto size = std::strlen(path) + 1;
+    if (size > static_cast<std::size_t>(room)) return SQLITE_CANTOPEN;
+    std::memcpy(full, path, size);
+    return SQLITE_OK;
+}
+
+// SQLite's own file system, but that paths stay as they are. It would make "state.db" absolute, and
+// the daemon, which has given up root, may not walk there: its working folder it can always use.
+void register_vfs() {
+    static const bool is_registered = [] {
+        static sqlite3_vfs vfs = *sqlite3_vfs_find(nullptr);
+        vfs.pNext = nullptr;
+        vfs.zName = kVfsName;
+        vfs.xFullPathname = keep_path;
+        return sqlite3_vfs_register(&vfs, 0) == SQLITE_OK;
+    }();
+    FATHOM_CHECK(is_registered, "SQLite takes another VFS");
+}
+
+}  // namespace
+
 Result<Connection> Connection::open(const std::string& path, Mode mode) {
+    register_vfs();
     const int access =
         mode == Mode::read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     sqlite3* database = nullptr;
     const auto result =
-        sqlite3_open_v2(path.c_str(), &database, access | SQLITE_OPEN_NOMUTEX, nullptr);
+        sqlite3_open_v2(path.c_str(), &database, access | SQLITE_OPEN_NOMUTEX, kVfsName);
     Connection connection(database);
     if (database == nullptr) return fail(Errc::unavailable, "{}: no memory for SQLite", path);
     if (result != SQLITE_OK) {

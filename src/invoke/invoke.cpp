@@ -6,13 +6,13 @@
 
 #include "core/ids.h"
 #include "invoke/invoker.h"
-#include "invoke/relay.h"
 
 namespace fathom::invoke {
 namespace {
 
 constexpr int kAttemptsMax = 5;
 constexpr Duration kPauseAfterRefusal = 2ms;
+constexpr int kClientClosedRequest = 499;  // as nginx counts a caller who left
 constexpr std::string_view kServedBy = "fathom/0.1";
 
 // A count that goes up now and down when this goes away.
@@ -67,7 +67,8 @@ struct Flight {
     // What of the body had arrived with the head; goes along with every attempt.
     std::string_view first = call.exchange.body().try_read().value_or("");
     Duration waited{};
-    int status = 0;  // of the answer that was begun
+    int status = kClientClosedRequest;  // of the answer that was begun
+    bool is_callers_fault = false;      // the request's body broke off, or is too long or too slow
 };
 
 namespace {
@@ -134,6 +135,12 @@ http::Reply reply_for(const Flight& flight, const Error& error) {
     const auto add = [&](std::string name, std::string value) {
         reply.headers.emplace_back(std::move(name), std::move(value));
     };
+    if (flight.is_callers_fault) {
+        reply.status = error.code() == Errc::too_large   ? 413
+                       : error.code() == Errc::timed_out ? 408
+                                                         : 400;
+        return reply;
+    }
     switch (error.code()) {
         case Errc::bad_upstream:
             // OpenFaaS: a replica that fails to answer is a 500 that queue workers retry.
@@ -166,6 +173,32 @@ http::Reply reply_for_nobody(const Call& call) {
                         {"X-Start-Time", std::string(now.view())},
                         {"X-Served-By", std::string(kServedBy)},
                         {"X-Content-Type-Options", "nosniff"}}};
+}
+
+// The function's answer to the caller, piece by piece as it comes.
+Async<> answer(Flight& flight, http::ClientExchange& upstream) {
+    auto head = co_await upstream.head();
+    if (!head) co_return fail(std::move(head).error());
+    flight.status = (*head)->status;
+    flight.call.exchange.start(head_back(flight, **head));
+    co_return co_await http::pump(upstream.body(), flight.call.exchange.out());
+}
+
+// The rest of the caller's body to the function, as long as it wants it: it may answer before it
+// has read everything. Ends only when the caller breaks off; the end of a call is its answer's.
+Async<> feed(Flight& flight, http::BodyWriter& to) {
+    auto& from = flight.call.exchange.body();
+    bool is_wanted = true;
+    while (is_wanted && !from.is_done()) {
+        auto piece = co_await from.read();
+        if (!piece) {
+            flight.is_callers_fault = true;
+            co_return fail(std::move(piece).error());
+        }
+        is_wanted = (co_await to.write(*piece)).has_value();
+    }
+    if (is_wanted) (void)co_await to.finish(from.trailers());
+    co_return co_await flight.call.exchange.client_gone();
 }
 
 }  // namespace
@@ -257,23 +290,23 @@ Async<> InvokerState::serve(Flight& flight) {
 }
 
 Async<> InvokerState::exchange_with(Flight& flight, Slot& slot) {
-    auto& exchange = flight.call.exchange;
-    const auto head = head_for(flight, exchange.peer());
-    auto upstream = co_await slot->upstream->send(head, flight.first);
-    if (!upstream) co_return fail(std::move(upstream).error());
-
-    const auto answer = [](Flight& of, http::ClientExchange& from) -> Async<> {
-        auto head_in = co_await from.head();
-        if (!head_in) co_return fail(std::move(head_in).error());
-        of.status = (*head_in)->status;
-        of.call.exchange.start(head_back(of, **head_in));
-        co_return co_await relay(from.body(), of.call.exchange.out(), of.call.exchange);
-    };
-    if (exchange.body().is_done()) {
-        co_return co_await rt::either(answer(flight, **upstream), exchange.client_gone());
+    auto& body = flight.call.exchange.body();
+    auto head = head_for(flight, flight.call.exchange.peer());
+    const bool is_whole = body.is_done() && body.trailers().empty();
+    if (is_whole && head.body == http::BodyLength::chunked()) {
+        head.body = http::BodyLength::fixed(flight.first.size());
     }
-    co_return co_await rt::either(answer(flight, **upstream),
-                                  feed(exchange.body(), (*upstream)->out()));
+    auto upstream = slot->upstream->try_send(head, flight.first);
+    if (upstream == nullptr) {
+        auto sent = co_await slot->upstream->send(head, flight.first);
+        if (!sent) co_return fail(std::move(sent).error());
+        upstream = std::move(*sent);
+    }
+    if (is_whole) {
+        co_return co_await rt::either(answer(flight, *upstream),
+                                      flight.call.exchange.client_gone());
+    }
+    co_return co_await rt::either(answer(flight, *upstream), feed(flight, upstream->out()));
 }
 
 }  // namespace fathom::invoke

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <functional>
 
 #include "provider/fake/fake.h"
@@ -276,6 +277,32 @@ TEST(Invoke, AReplicaThatBreaksTheConnectionIsA500ThatQueuesRetry) {
         EXPECT_EQ(answer->status, 500);
         EXPECT_EQ(answer->header("X-OpenFaaS-Internal"), "proxy");
         EXPECT_NE(answer->body.find("echo.openfaas-fn"), std::string::npos);
+        co_return Result<>{};
+    });
+}
+
+TEST(Invoke, PassesOnAChunkedBodyThatArrivesWholeWithItsHead) {
+    run([](House& house) -> Async<> {
+        auto open = co_await house.open();
+        if (!open) co_return open;
+        for (
+            const std::string_view request :
+            {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+             "5\r\nwhole\r\n0\r\n\r\n",
+             "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+             "5\r\nwhole\r\n0\r\nX-Sum: 1\r\n\r\n"}) {
+            auto socket = co_await rt::connect(house.gateway.address());
+            if (!socket) co_return fail(std::move(socket).error());
+            (void)co_await socket->write(request);
+            std::string answer;
+            std::array<char, 4096> buffer{};
+            for (;;) {
+                auto count = co_await within(Deadline::in(10s), socket->read(buffer));
+                if (!count || *count == 0) break;
+                answer.append(buffer.data(), *count);
+            }
+            EXPECT_NE(answer.find("echo:whole"), std::string::npos) << answer;
+        }
         co_return Result<>{};
     });
 }

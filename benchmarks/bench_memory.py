@@ -28,12 +28,21 @@ def ready_ms() -> float:
         fathom.remove()
 
 
-def settle(subject: FathomSubject) -> list[int]:
-    """RSS in KiB of each process, once it has stopped changing."""
+def settle(subject: FathomSubject) -> dict[str, int]:
+    """KiB, once they have stopped changing: daemon, keeper, its helpers, and the PSS of all together."""
     seen = []
-    def steady():
-        seen.append([rss_kib(pid) for pid in subject.pids()])
+
+    def steady() -> bool:
+        pids, keeper = subject.pids(), subject.fathom.keeper_pid()
+        daemon = subject.fathom.process.pid
+        seen.append({
+            "daemon": rss_kib(daemon),
+            "keeper": rss_kib(keeper),
+            "helpers": sum(rss_kib(pid) for pid in pids if pid not in (daemon, keeper)),
+            "pss": sum(rss_kib(pid, "Pss") for pid in pids),
+        })
         return len(seen) > 3 and seen[-1] == seen[-2] == seen[-3]
+
     harness.eventually(steady, every=0.3)
     return seen[-1]
 
@@ -47,16 +56,16 @@ def measure_idle(report: Report) -> None:
         for count in (0, 10, 1000):
             for number in range(deployed, count):
                 subject.deploy(f"idle-{number}", image, {"com.openfaas.scale.min": "0"})
-                subject.scale(f"idle-{number}", 0)
             deployed = count
             subject.wait_until_gone()
-            daemon, keeper = settle(subject)
-            totals[count] = daemon + keeper
+            kib = settle(subject)
+            totals[count] = kib["daemon"] + kib["keeper"]
             case = f"{count} functions"
-            report.add(case, "daemon", "rss", "KiB", daemon)
-            report.add(case, "keeper", "rss", "KiB", keeper)
-            report.add(case, "fathom", "rss", "KiB", daemon + keeper)
-        report.add("a function", "fathom", "rss", "KiB", (totals[1000] - totals[10]) / 990)
+            for part in ("daemon", "keeper", "helpers"):
+                report.add(case, part, "rss", "KiB", kib[part])
+            report.add(case, "daemon + keeper", "rss", "KiB", totals[count])
+            report.add(case, "all processes", "pss", "KiB", kib["pss"])
+        report.add("a function", "daemon + keeper", "rss", "KiB", (totals[1000] - totals[10]) / 990)
     finally:
         subject.stop()
 

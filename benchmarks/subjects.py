@@ -30,8 +30,9 @@ def cpu_seconds(pids: list[int]) -> float:
     return total / TICKS
 
 
-def rss_kib(pid: int) -> int:
-    match = re.search(r"^Rss:\s+(\d+) kB", harness.read_proc(pid, "smaps_rollup"), re.MULTILINE)
+def rss_kib(pid: int, figure: str = "Rss") -> int:
+    """Rss, or Pss: what is shared counts in part only."""
+    match = re.search(rf"^{figure}:\s+(\d+) kB", harness.read_proc(pid, "smaps_rollup"), re.MULTILINE)
     return int(match[1]) if match else 0
 
 
@@ -119,8 +120,9 @@ class FathomSubject:
         return f"{self.fathom.api}/function/{function}{path}"
 
     def pids(self) -> list[int]:
-        """Daemon and keeper; functions are not the platform."""
-        return [self.fathom.process.pid, self.fathom.keeper_pid()]
+        """Daemon, keeper, and what the keeper holds ready; functions are not the platform."""
+        own = str(harness.FATHOM)
+        return [pid for pid in self.fathom.processes() if harness.read_link(pid, "exe") == own]
 
     def rest(self, method: str, target: str, body=None, headers=None):
         answer = self.fathom.request(method, target, body, headers)
@@ -161,7 +163,7 @@ class FathomSubject:
 
     def replica_count(self) -> int:
         """Processes of functions that are alive."""
-        return len(self.fathom.processes()) - 2
+        return len(set(self.fathom.processes()) - set(self.pids()))
 
     def wait_until_gone(self) -> None:
         harness.eventually(lambda: self.replica_count() == 0, every=0.02)

@@ -176,7 +176,7 @@ def start_fuzzer(target: Path, minutes: float):
 
 
 def long_kill_cycles(options: argparse.Namespace) -> Tally:
-    """Hundreds of kill -9 of daemon and keeper under load. Short form: 5 of each."""
+    """Hundreds of kill -9 of daemon and keeper under load. Short form: 50 of each."""
     if not build(options.preset):
         return Tally(failed=1)
     settings = {"FATHOM_KILL_CYCLES": str(options.cycles)}
@@ -223,7 +223,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--preset", default="dev", choices=["dev", "asan", "tsan", "release"])
     parser.add_argument("--long", choices=sorted(LONG), metavar="NAME", help="a long proof, see below")
     parser.add_argument("--minutes", type=float, default=5, help="of fuzz (each target) and soak; default 5")
-    parser.add_argument("--cycles", type=int, default=200, help="of kill-cycles; default 200")
+    parser.add_argument("--cycles", type=int, default=500, help="of kill-cycles; default 500")
     return parser.parse_args()
 
 

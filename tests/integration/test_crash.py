@@ -1,5 +1,5 @@
 """kill -9 of daemon and keeper, under load and again and again. FATHOM_KILL_CYCLES says how often
-(5; `./test --long kill-cycles` does hundreds)."""
+(50; `./test --long kill-cycles` does hundreds)."""
 
 import http.client
 import os
@@ -8,12 +8,12 @@ import threading
 
 import harness
 
-CYCLES = int(os.environ.get("FATHOM_KILL_CYCLES", 5))
+CYCLES = int(os.environ.get("FATHOM_KILL_CYCLES", 50))
 CALLERS = 4
 
 
 class Load:
-    """Callers that never stop asking; answers are right or the connection failed, never wrong."""
+    """Callers that never stop asking; answers are right, late or refused, never wrong."""
 
     def __init__(self, fathom):
         self.fathom = fathom
@@ -43,7 +43,7 @@ class Load:
                 continue
             if answer.status == 200 and answer.body == sent:
                 self.right += 1
-            elif answer.status == 200:
+            elif answer.status in (200, 404):  # another's answer, or a deployment forgotten
                 self.wrong.append(answer)
 
 

@@ -7,7 +7,6 @@
 'use strict';
 
 const http = require('node:http');
-const net = require('node:net');
 
 const kHeadBytesMax = 1 << 20; // as the daemon's limit for all header fields together
 const kBodyBytesMax = 32 << 20; // FATHOM_BODY_MAX overrules it
@@ -123,6 +122,7 @@ class FunctionContext {
 }
 
 // The body as the template gives it: JSON parsed, forms parsed, text as string, all else a Buffer.
+// Without a type it is text if it can be.
 function parsed_body(type, bytes) {
     if (type === 'application/json' || type.endsWith('+json')) {
         if (bytes.length === 0) return {};
@@ -135,7 +135,8 @@ function parsed_body(type, bytes) {
     if (type === 'application/x-www-form-urlencoded') {
         return require('node:querystring').parse(bytes.toString());
     }
-    return type === '' || type.startsWith('text/') ? bytes.toString() : bytes;
+    const is_text = type === '' ? require('node:buffer').isUtf8(bytes) : type.startsWith('text/');
+    return is_text ? bytes.toString() : bytes;
 }
 
 function body_limit(type, options) {
@@ -284,7 +285,10 @@ class Server {
     }
 
     take(request, response) {
-        if (this.draining) response.shouldKeepAlive = false;
+        if (this.draining) {
+            response.shouldKeepAlive = false;
+            this.leave_when_quiet();
+        }
         const path = request.url.split('?')[0];
         if (path === '/_/ready' || path === '/_/health') return this.answer_own(path, request, response);
         if (this.in_flight < this.options.concurrency) this.start(request, response);
@@ -324,13 +328,12 @@ class Server {
         }
     }
 
-    // Finishes what is there, answers what waits in the backlog, then ends the process.
+    // Finishes what is there, answers what waits in the backlog, then ends the process. The socket stays
+    // open till then: Node accepts one connection a turn of its loop, and does not say when none is left.
     drain() {
         if (this.draining) return;
         this.draining = true;
         if (!this.handler) return; // still loading: listen() goes on from here
-        // After two turns of the loop everything in the backlog is accepted.
-        setImmediate(() => setImmediate(() => net.Server.prototype.close.call(this.http)));
         this.leave_when_quiet();
     }
 

@@ -311,9 +311,9 @@ private:
         }
         const char* first = text_.data() + start;
         const char* last = text_.data() + at_;
-        if (std::int64_t integer = 0;
-            whole && std::from_chars(first, last, integer).ec == std::errc())
-            return integer;
+        std::int64_t integer = 0;
+        const bool fits = whole && std::from_chars(first, last, integer).ec == std::errc();
+        if (fits && (integer != 0 || *first != '-')) return integer;  // -0 is a double
         double number = 0;
         if (std::from_chars(first, last, number).ec != std::errc())
             fail("a number beyond a double");

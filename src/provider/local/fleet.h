@@ -25,6 +25,7 @@ struct Running {
     std::string why;
     std::shared_ptr<ReplicaLoad> load = std::make_shared<ReplicaLoad>();
     Clock::Monotonic ready_at{};
+    bool is_adopted = false;   // launched for an earlier daemon
     bool is_stopping = false;  // we want it to end
     std::optional<sandbox::Exit> exit;
     rt::Signal ended;

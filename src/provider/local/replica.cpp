@@ -157,8 +157,14 @@ Async<> Fleet::become_ready(RunningPtr replica) {
         function->trouble.clear();
         function->failed.reset();
     }
-    const std::chrono::duration<double, std::milli> took = replica->ready_at - launched_at;
-    parts_.log.info("replica.ready", {{"replica", replica->id}, {"after_launch_ms", took.count()}});
+    if (replica->is_adopted) {
+        parts_.log.info("replica.adopted", {{"replica", replica->id}});
+    } else {
+        const auto took =
+            std::chrono::duration_cast<std::chrono::microseconds>(replica->ready_at - launched_at);
+        parts_.log.info("replica.ready",
+                        {{"replica", replica->id}, {"after_launch", Duration(took)}});
+    }
     settle_later(replica->function);
     co_return Result<>{};
 }
@@ -232,6 +238,7 @@ void Fleet::adopt(sandbox::Kept kept) {
     replica->id = kept.id;
     replica->function = name;
     replica->revision = kept.revision;
+    replica->is_adopted = true;
     replica->endpoint = {.unix_path = kept.socket, .ip = {}};
     if (kept.exit) {
         parts_.log.info("replica.ended_alone", {{"replica", kept.id}, {"why", kept.exit->text}});

@@ -210,6 +210,19 @@ TEST(KeeperCrash, AKeeperLeftAloneEndsInOrder) {
     EXPECT_EQ(house.leftovers(), "");
 }
 
+TEST(KeeperCrash, AKeeperWhoseFolderIsRemovedEnds) {
+    KeeperHouse house(FATHOM_SAMPLE);
+    Daemon daemon(house);
+    ASSERT_GT(daemon.facts().first, 0);
+    const Process guard(daemon.facts().guard);
+    const Process first(daemon.facts().first);
+    daemon.kill();
+    std::error_code ignored;
+    std::filesystem::remove_all(house.data(), ignored);
+    EXPECT_TRUE(first.ends());
+    EXPECT_TRUE(guard.ends());
+}
+
 TEST(KeeperCrash, ASecondDaemonIsRefusedWhileTheFirstLives) {
     KeeperHouse house(FATHOM_SAMPLE);
     Daemon daemon(house);

@@ -93,6 +93,8 @@ void KeeperLoop::maintain() {
     if (!daemon_ && !is_ending_) {
         drop_old_output();
         if (now - alone_since_ >= parts_.options.alone_max) begin_end(kOrderlyGrace);
+        // Without its folder no daemon can find it any more.
+        if (::access("control.sock", F_OK) != 0) begin_end(Duration::zero());
     }
     if (is_ending_) {
         if (now < end_by_ || is_killing_) return;

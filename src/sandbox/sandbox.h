@@ -135,7 +135,8 @@ struct KeeperOptions {
     // Sandboxes made ahead: joining a cgroup (v1) costs up to 12 ms on an idle kernel, making one
     // about 1 ms. 0 to 64.
     unsigned cells_ahead = 2;
-    // How long it keeps replicas without a daemon before it stops them and ends.
+    // How long it keeps replicas without a daemon before it stops them and ends. It ends at once
+    // when its folder is removed meanwhile.
     std::chrono::seconds alone_max = std::chrono::minutes(10);
     std::size_t replicas_max = 4096;
     // For tests: not above this.

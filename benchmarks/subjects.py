@@ -88,22 +88,6 @@ def haproxy(upstream: Path) -> Peer:
     return Peer("haproxy", "haproxy.cfg", ["haproxy", "-q", "-f", "CONFIG"], upstream)
 
 
-class Upstream:
-    """The upstream started by hand, on a Unix socket, for the peers."""
-
-    def __init__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="fathom-bench-"))
-        self.folder.chmod(0o755)
-        self.path = self.folder / "upstream"
-        self.process = subprocess.Popen([UPSTREAM, self.path])
-        harness.eventually(self.path.exists)
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
 class FathomSubject:
     """`fathom serve` of the release, with as many cores as the peers have workers."""
 
@@ -157,6 +141,15 @@ class FathomSubject:
     def deploy_upstream(self, name: str = "upstream", labels=None) -> None:
         image = self.bundle(name, ["/home/app/function/upstream"], {"upstream": UPSTREAM})
         self.deploy(name, image, labels)
+
+    def open_replica(self, function: str) -> Path:
+        """The socket of its replica, made reachable for the peers' users."""
+        sockets = self.fathom.data / "keeper/s"
+        (found,) = sockets.glob(f"{function}-*.sock")
+        found.chmod(0o777)
+        for folder in (self.fathom.data, sockets.parent, sockets):
+            folder.chmod(0o755)
+        return found
 
     def scale(self, name: str, replicas: int) -> None:
         self.rest("POST", f"/system/scale-function/{name}", {"serviceName": name, "replicas": replicas})

@@ -2,6 +2,7 @@
 
 #include <sys/random.h>
 
+#include <cerrno>
 #include <ctime>
 
 #include "core/check.h"
@@ -26,9 +27,13 @@ Clock::Wall SystemClock::wall() const {
 
 std::uint64_t SystemRandom::next() {
     if (left_ == 0) {
-        // Up to 256 bytes getrandom() is neither short nor interrupted (getrandom(2)).
+        // Up to 256 bytes getrandom() is never short, and interrupted only while the machine still
+        // boots (getrandom(2)).
         for (unsigned at = 0; at < kBatch; at += 32) {
-            const auto got = ::getrandom(&numbers_[at], 256, 0);
+            ssize_t got = 0;
+            do {
+                got = ::getrandom(&numbers_[at], 256, 0);
+            } while (got < 0 && errno == EINTR);
             FATHOM_CHECK(got == 256, "the kernel has random numbers");
         }
         left_ = kBatch;

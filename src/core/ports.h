@@ -33,7 +33,8 @@ public:
     Wall wall() const override;
 };
 
-// The kernel's getrandom(), a page at a time. One per core; good enough for secrets.
+// The kernel's getrandom(), 512 bytes at a time. One per core; good enough for secrets. After a
+// fork() both sides would read the same numbers: make a new one.
 class SystemRandom final : public Random {
 public:
     std::uint64_t next() override;

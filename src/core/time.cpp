@@ -21,9 +21,11 @@ std::optional<int> take(std::string_view& text, std::size_t digits, char after) 
     return number;
 }
 
-Duration take_fraction(std::string_view& text) {
-    if (!text.starts_with('.')) return {};
+// "." and digits, or nothing at all. What is finer than a nanosecond is dropped.
+std::optional<Duration> take_fraction(std::string_view& text) {
+    if (!text.starts_with('.')) return Duration::zero();
     text.remove_prefix(1);
+    if (text.empty() || text[0] < '0' || text[0] > '9') return {};
     std::int64_t nanoseconds = 0;
     std::int64_t unit = 100'000'000;
     while (!text.empty() && text[0] >= '0' && text[0] <= '9') {
@@ -60,9 +62,9 @@ std::optional<Clock::Wall> parse(std::string_view text) {
 
     const auto fraction = take_fraction(text);
     const auto offset = take_offset(text);
-    if (!offset) return {};
+    if (!fraction || !offset) return {};
     return Clock::Wall(std::chrono::sys_days(date)) + std::chrono::hours(*hour) +
-           std::chrono::minutes(*minute) + std::chrono::seconds(*second) + fraction - *offset;
+           std::chrono::minutes(*minute) + std::chrono::seconds(*second) + *fraction - *offset;
 }
 
 }  // namespace

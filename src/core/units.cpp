@@ -70,6 +70,18 @@ std::optional<long double> parse_scaled(std::string_view text) {
     return {};
 }
 
+// 1500 in units of 1000 is "1.5"; exact, and never with an exponent.
+std::string in_units(std::uint64_t count, std::uint64_t unit) {
+    auto text = fmt::format("{}", count / unit);
+    auto left = count % unit;
+    if (left > 0) text += '.';
+    for (; left > 0; left %= unit) {
+        unit /= 10;
+        text += static_cast<char>('0' + left / unit);
+    }
+    return text;
+}
+
 }  // namespace
 
 Result<Bytes> parse_bytes(std::string_view text) {
@@ -131,20 +143,22 @@ Result<Duration> parse_duration(std::string_view text, BareSeconds bare) {
 }
 
 std::string to_text(Duration duration) {
-    auto left = duration.count();
-    if (left == 0) return "0s";
-    std::string text = left < 0 ? "-" : "";
-    left = std::abs(left);
+    if (duration == Duration::zero()) return "0s";
+    const bool is_negative = duration.count() < 0;
+    // The distance from 0 of the most negative number fits only without a sign.
+    const auto count = static_cast<std::uint64_t>(duration.count());
+    auto left = is_negative ? 0 - count : count;
+    std::string text = is_negative ? "-" : "";
     if (left < 1'000) return text + fmt::format("{}ns", left);
-    if (left < 1'000'000) return text + fmt::format("{:g}us", static_cast<double>(left) / 1e3);
-    if (left < 1'000'000'000) return text + fmt::format("{:g}ms", static_cast<double>(left) / 1e6);
+    if (left < 1'000'000) return text + in_units(left, 1'000) + "us";
+    if (left < 1'000'000'000) return text + in_units(left, 1'000'000) + "ms";
     const auto hours = left / 3'600'000'000'000;
     left %= 3'600'000'000'000;
     const auto minutes = left / 60'000'000'000;
     left %= 60'000'000'000;
     if (hours > 0) text += fmt::format("{}h", hours);
     if (hours > 0 || minutes > 0) text += fmt::format("{}m", minutes);
-    return text + fmt::format("{}s", static_cast<double>(left) / 1e9);
+    return text + in_units(left, 1'000'000'000) + "s";
 }
 
 }  // namespace fathom

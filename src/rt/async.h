@@ -13,8 +13,8 @@
 // Cancelling is destroying. Whoever owns an Async may drop it while it waits: its frame is
 // destroyed from the outside in, destructors run, and the operation it waited for is withdrawn (a
 // timer is disarmed, a waiting read unregistered). Nothing is thrown and nothing needs to be
-// awaited afterwards, so cleaning up may not wait either. A coroutine never drops itself: it must
-// be suspended when it is destroyed.
+// awaited afterwards, so cleaning up may not wait either. A coroutine never drops itself, nor one
+// that awaits it or is just starting it: it must be suspended when it is destroyed.
 //
 // Parameters are values, or references that the owner keeps alive. A lambda with captures is never
 // itself a coroutine that outlives the statement: its captures die with the lambda.
@@ -95,15 +95,19 @@ public:
 
     bool await_ready() const noexcept { return false; }
     std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
-        handle_.promise().continuation = waiter;
+        continue_with(waiter);
         return handle_;
     }
     Result<T> await_resume() { return std::move(*handle_.promise().result); }
 
-    // For those who build new ways of waiting (rt/wait.h): start without awaiting, look, take.
+    // For those who build new ways of waiting (rt/wait.h): start without awaiting, say who goes on
+    // at its end, look, take.
     void start(std::coroutine_handle<> continuation) {
-        handle_.promise().continuation = continuation;
+        continue_with(continuation);
         handle_.resume();
+    }
+    void continue_with(std::coroutine_handle<> continuation) noexcept {
+        handle_.promise().continuation = continuation;
     }
     bool is_done() const noexcept { return handle_ && handle_.done(); }
     Result<T> take() { return std::move(*handle_.promise().result); }

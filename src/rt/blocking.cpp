@@ -3,7 +3,9 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 namespace fathom::rt {
 
@@ -26,6 +28,20 @@ struct BlockingPool::State {
             job();
             job = nullptr;  // what it owns dies outside the lock
             lock.lock();
+        }
+    }
+
+    // Whether one more job wants one more thread. At the end there are as many as there are.
+    bool is_short_of_threads() const {
+        return !is_ending && idle <= jobs.size() &&
+               threads.size() < static_cast<std::size_t>(options.threads);
+    }
+    bool start_thread() {
+        try {
+            threads.emplace_back([this] { work(); });
+            return true;
+        } catch (const std::system_error&) {
+            return false;
         }
     }
 
@@ -52,11 +68,10 @@ BlockingPool::~BlockingPool() {
 bool BlockingPool::submit(std::move_only_function<void()> job) {
     const std::scoped_lock lock(state_->mutex);
     if (state_->jobs.size() >= state_->options.jobs_max) return false;
+    if (state_->is_short_of_threads() && !state_->start_thread() && state_->threads.empty()) {
+        return false;  // the system has no thread for us
+    }
     state_->jobs.push_back(std::move(job));
-    const bool is_short_of_threads =
-        state_->idle < state_->jobs.size() &&
-        state_->threads.size() < static_cast<std::size_t>(state_->options.threads);
-    if (is_short_of_threads) state_->threads.emplace_back([this] { state_->work(); });
     state_->something.notify_one();
     return true;
 }

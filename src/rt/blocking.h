@@ -24,7 +24,8 @@ public:
     template <class Job>
     auto run(Job job) -> Async<typename std::invoke_result_t<Job&>::value_type>;
 
-    // Callable from every thread: queues without waiting. False when full.
+    // Callable from every thread: queues without waiting. False when full, or when the system has
+    // not one thread for the pool.
     bool submit(std::move_only_function<void()> job);
 
 private:

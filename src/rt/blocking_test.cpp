@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <latch>
 
 #include "rt/wait.h"
@@ -54,6 +55,43 @@ TEST(BlockingPool, DropsTheResultOfACancelledWait) {
         co_return Result<>{};
     };
     EXPECT_TRUE(run(script(pool)).has_value());
+}
+
+TEST(BlockingPool, AJobMayEndAfterTheCoreThatWaitedForIt) {
+    std::latch started(1);
+    std::latch go_on(1);
+    {
+        BlockingPool pool({.threads = 1});
+        const auto script = [](BlockingPool& on, std::latch& is_up, std::latch& until) -> Async<> {
+            TaskGroup tasks;
+            const auto wait = [](BlockingPool& there, std::latch& up, std::latch& go) -> Async<> {
+                co_return co_await there.run([&up, &go]() -> Result<> {
+                    up.count_down();
+                    go.wait();
+                    return {};
+                });
+            };
+            tasks.spawn(wait(on, is_up, until));
+            is_up.wait();
+            co_return Result<>{};
+        };
+        EXPECT_TRUE(run(script(pool, started, go_on)).has_value());
+        go_on.count_down();
+    }
+}
+
+TEST(BlockingPool, RunsEverythingItAcceptedBeforeItEnds) {
+    std::atomic<int> count = 0;
+    {
+        BlockingPool pool({.threads = 2});
+        for (int i = 0; i < 100; ++i) {
+            EXPECT_TRUE(pool.submit([&pool, &count] {
+                EXPECT_TRUE(pool.submit([&count] { ++count; }));
+                ++count;
+            }));
+        }
+    }
+    EXPECT_EQ(count, 200);
 }
 
 TEST(OnCore, RunsThereAndAnswersHere) {

@@ -8,6 +8,8 @@
 #include <array>
 #include <cerrno>
 #include <mutex>
+#include <span>
+#include <system_error>
 #include <thread>
 
 #include "rt/timer_wheel.h"
@@ -17,6 +19,7 @@ namespace fathom::rt {
 namespace {
 
 constexpr int kEventsPerTurn = 256;
+constexpr std::uint32_t kWatched = EPOLLIN | EPOLLRDHUP | EPOLLET;
 thread_local Core* t_core = nullptr;
 
 }  // namespace
@@ -43,11 +46,55 @@ Fd::~Fd() {
 }
 
 // What other threads left for this core, and how they wake it.
-struct Core::Inbox {
+struct Mailbox::Inbox {
+    using Mail = std::vector<std::move_only_function<void()>>;
+
+    Mail take() {
+        const std::scoped_lock lock(mutex);
+        has_mail.store(false, std::memory_order_relaxed);
+        return std::exchange(mail, {});
+    }
+    void open(bool yes) {
+        const std::scoped_lock lock(mutex);
+        is_open = yes;
+    }
+
     Fd wake_fd{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     std::atomic<bool> has_mail{false};
     std::mutex mutex;
-    std::vector<std::move_only_function<void()>> mail;
+    Mail mail;
+    bool is_open = true;
+};
+
+Mailbox::Mailbox() : inbox_(std::make_shared<Inbox>()) {}
+
+void Mailbox::post(std::move_only_function<void()> work) const {
+    bool was_empty = false;
+    {
+        const std::scoped_lock lock(inbox_->mutex);
+        if (!inbox_->is_open) return;  // `work` dies with its parameter, outside the lock
+        was_empty = inbox_->mail.empty();
+        inbox_->mail.push_back(std::move(work));
+        inbox_->has_mail.store(true, std::memory_order_release);
+    }
+    if (was_empty) {
+        // Every write makes a new edge, so nobody needs to read. It cannot fail but by overflow,
+        // 2^64 posts from now.
+        const std::uint64_t one = 1;
+        [[maybe_unused]] const auto written = ::write(inbox_->wake_fd.get(), &one, sizeof one);
+    }
+}
+
+// For as long as it lives, this thread is the core.
+class Core::Presence {
+public:
+    explicit Presence(Core& core) noexcept : outer_(std::exchange(t_core, &core)) {}
+    Presence(const Presence&) = delete;
+    Presence& operator=(const Presence&) = delete;
+    ~Presence() { t_core = outer_; }
+
+private:
+    Core* outer_;
 };
 
 Core::Core(int index, const Clock& clock)
@@ -55,32 +102,18 @@ Core::Core(int index, const Clock& clock)
       clock_(clock),
       now_(clock.now()),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      inbox_(std::make_unique<Inbox>()),
       timers_(std::make_unique<TimerWheel>(now_)) {
-    FATHOM_CHECK(epoll_ && inbox_->wake_fd, "the kernel gives every core an epoll and an eventfd");
+    const int wake_fd = mailbox_.inbox_->wake_fd.get();
+    FATHOM_CHECK(epoll_ && wake_fd >= 0, "the kernel gives every core an epoll and an eventfd");
     epoll_event event{};
     event.events = EPOLLIN | EPOLLET;
     event.data.ptr = nullptr;  // no entry: the inbox
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, inbox_->wake_fd.get(), &event);
+    const int added = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_fd, &event);
+    FATHOM_CHECK(added == 0, "the kernel watches every core's eventfd");
 }
 
 Core::~Core() {
-    bury();
-}
-
-void Core::post(std::move_only_function<void()> work) {
-    bool was_empty = false;
-    {
-        const std::scoped_lock lock(inbox_->mutex);
-        was_empty = inbox_->mail.empty();
-        inbox_->mail.push_back(std::move(work));
-        inbox_->has_mail.store(true, std::memory_order_release);
-    }
-    if (was_empty) {
-        const std::uint64_t one = 1;
-        // Cannot fail but by overflow, and then the core is awake anyway.
-        [[maybe_unused]] const auto written = ::write(inbox_->wake_fd.get(), &one, sizeof one);
-    }
+    drop_leftovers();
 }
 
 void Core::defer(std::move_only_function<void()> work) {
@@ -89,13 +122,14 @@ void Core::defer(std::move_only_function<void()> work) {
 
 Result<FdEntry*> Core::watch(int fd) {
     auto entry = std::make_unique<FdEntry>();
+    entry->core = this;
     entry->fd = fd;
     int type = 0;
     socklen_t size = sizeof type;
     entry->is_socket = ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
     entry->drains_short = entry->is_socket && type == SOCK_STREAM;
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLRDHUP | EPOLLET;
+    event.events = kWatched;
     event.data.ptr = entry.get();
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
         return fail_errno(Errc::unavailable, errno, "watch a descriptor");
@@ -104,15 +138,19 @@ Result<FdEntry*> Core::watch(int fd) {
 }
 
 void Core::announce_writable(FdEntry& entry) noexcept {
-    if (entry.announces_writable) return;
-    entry.announces_writable = true;
+    if (!entry.announces_writable) set_announcing(entry, true);
+}
+
+void Core::set_announcing(FdEntry& entry, bool on) noexcept {
+    entry.announces_writable = on;
     epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.events = on ? kWatched | EPOLLOUT : kWatched;
     event.data.ptr = &entry;
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, entry.fd, &event);
 }
 
 void Core::forget(FdEntry* entry) noexcept {
+    FATHOM_CHECK(entry->core == this, "a descriptor is closed by the core that watches it");
     FATHOM_CHECK(!entry->reader && !entry->writer, "nobody waits for a descriptor being closed");
     // Closing also leaves the epoll set, unless somebody holds a copy of the descriptor.
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, entry->fd, nullptr);
@@ -127,15 +165,29 @@ void Core::bury() {
 }
 
 void Core::run() {
-    auto* const outer = std::exchange(t_core, this);
+    const Presence here(*this);
     now_ = clock_.now();
-    while (!is_stopping_.load(std::memory_order_relaxed)) turn();
-    t_core = outer;
+    while (!is_stopping_) turn();
+    is_stopping_ = false;
+    drop_leftovers();
 }
 
-void Core::stop() noexcept {
-    is_stopping_.store(true, std::memory_order_relaxed);
-    post([] {});
+void Core::stop() {
+    post([this] { is_stopping_ = true; });
+}
+
+// Takes no more mail. What nobody will run any more goes while this thread is the core, because
+// destructors may close sockets, post, or defer.
+void Core::drop_leftovers() {
+    const Presence here(*this);
+    mailbox_.inbox_->open(false);
+    run_deferred();
+    for (;;) {
+        const auto mail = mailbox_.inbox_->take();
+        const auto deferred = std::exchange(deferred_, {});
+        if (mail.empty() && deferred.empty()) break;
+    }
+    bury();
 }
 
 void Core::turn() {
@@ -143,26 +195,14 @@ void Core::turn() {
     const bool has_work = !awake_.is_alone() || !deferred_.empty();
     const int wait_ms = has_work ? 0 : timers_->wait_ms(now_);
     const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, wait_ms);
+    FATHOM_CHECK(count >= 0 || errno == EINTR, "a core can wait for events");
     now_ = clock_.now();
     turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 
     for (int i = 0; i < count; ++i) {
         const auto& event = events[static_cast<std::size_t>(i)];
         auto* entry = static_cast<FdEntry*>(event.data.ptr);
-        if (entry == nullptr || entry->is_dead) continue;
-        if ((event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
-            entry->ready |= FdEntry::hangup | FdEntry::readable;
-        }
-        if ((event.events & EPOLLIN) != 0) entry->ready |= FdEntry::readable;
-        if ((event.events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
-            entry->ready |= FdEntry::writable;
-        }
-        if ((entry->ready & FdEntry::readable) != 0 && entry->reader) {
-            std::exchange(entry->reader, {}).resume();
-        }
-        if (!entry->is_dead && (entry->ready & FdEntry::writable) != 0 && entry->writer) {
-            std::exchange(entry->writer, {}).resume();
-        }
+        if (entry != nullptr && !entry->is_dead) dispatch(*entry, event.events);
     }
     timers_->advance(now_);
     run_inbox();
@@ -171,14 +211,28 @@ void Core::turn() {
     bury();
 }
 
-void Core::run_inbox() {
-    if (!inbox_->has_mail.load(std::memory_order_acquire)) return;
-    std::vector<std::move_only_function<void()>> mail;
-    {
-        const std::scoped_lock lock(inbox_->mutex);
-        mail.swap(inbox_->mail);
-        inbox_->has_mail.store(false, std::memory_order_relaxed);
+// The entry may die in either resume(); it is freed at the end of the turn.
+void Core::dispatch(FdEntry& entry, std::uint32_t events) {
+    if (events == EPOLLOUT && (entry.ready & FdEntry::writable) != 0) {
+        set_announcing(entry, false);  // it woke us for nothing
     }
+    if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        entry.ready |= FdEntry::hangup | FdEntry::readable;
+    }
+    if ((events & EPOLLIN) != 0) entry.ready |= FdEntry::readable;
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) entry.ready |= FdEntry::writable;
+    if ((entry.ready & FdEntry::readable) != 0 && entry.reader) {
+        std::exchange(entry.reader, {}).resume();
+    }
+    if (!entry.is_dead && (entry.ready & FdEntry::writable) != 0 && entry.writer) {
+        std::exchange(entry.writer, {}).resume();
+    }
+}
+
+void Core::run_inbox() {
+    auto& inbox = *mailbox_.inbox_;
+    if (!inbox.has_mail.load(std::memory_order_acquire)) return;
+    auto mail = inbox.take();
     for (auto& work : mail) work();
 }
 
@@ -208,22 +262,47 @@ Runtime::Runtime(Options options, const Clock& clock) : clock_(clock) {
 
 Runtime::~Runtime() = default;
 
-Result<> Runtime::run(Async<> main) {
-    std::vector<std::jthread> threads;
-    for (std::size_t index = 1; index < cores_.size(); ++index) {
-        threads.emplace_back([this, index] { cores_[index]->run(); });
+namespace {
+
+// A thread for every core but the first, which has the caller's.
+Result<> start(std::vector<std::jthread>& threads, std::span<const std::unique_ptr<Core>> cores) {
+    try {
+        for (const auto& core : cores.subspan(1)) {
+            threads.emplace_back([&core = *core] { core.run(); });
+        }
+        return {};
+    } catch (const std::system_error& error) {
+        return fail(Errc::unavailable, "start core {}: {}", threads.size() + 1, error.what());
     }
+}
+
+}  // namespace
+
+Result<> Runtime::run(Async<> main) {
+    auto& home = *cores_[0];
     Result<> answer = fail(Errc::internal, "the main task was cut off");
     // Named coroutine parameters, not captures: they live in the frame.
-    const auto run_main = [](Async<> work, Result<>& into, Runtime& self) -> Async<> {
+    const auto run_main = [](Async<> work, Result<>& into, Core& on) -> Async<> {
         into = co_await std::move(work);
-        for (auto& core : self.cores_) core->stop();
+        on.stop();
         co_return Result<>{};
     };
-    auto task = run_main(std::move(main), answer, *this);
-    cores_[0]->post([&task] { task.start(std::noop_coroutine()); });
-    cores_[0]->run();
+    auto task = run_main(std::move(main), answer, home);
+    for (auto& core : cores_) core->mailbox_.inbox_->open(true);
+    std::vector<std::jthread> threads;
+    if (auto started = start(threads, cores_); started) {
+        home.post([&task] { task.start(std::noop_coroutine()); });
+        home.run();
+    } else {
+        answer = std::move(started);
+    }
+    {
+        const Core::Presence here(home);
+        task.reset();
+    }
+    for (std::size_t index = 0; index < threads.size(); ++index) cores_[index + 1]->stop();
     threads.clear();  // joins
+    home.drop_leftovers();
     return answer;
 }
 

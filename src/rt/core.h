@@ -17,6 +17,7 @@
 namespace fathom::rt {
 
 class Core;
+class Runtime;
 class TimerWheel;
 
 // The core whose thread this is. Calling it elsewhere is a bug.
@@ -40,7 +41,8 @@ public:
     Timer() = default;
     ~Timer() { disarm(); }
 
-    // Calls `fire(context)` on this core at `at` or up to 2 ms later. Arms anew if armed.
+    // Calls `fire(context)` on this core at `at` or up to 2 ms later (more, when a turn of the loop
+    // takes longer). Arms anew if armed.
     void arm(Clock::Monotonic at, void (*fire)(void*), void* context);
     void disarm() noexcept;
     bool is_armed() const noexcept { return wheel_ != nullptr; }
@@ -55,10 +57,27 @@ private:
     void* context_ = nullptr;
 };
 
+// Where work for a core is left, from any thread. Who may outlive the core holds one of these
+// instead of a Core&.
+class Mailbox {
+public:
+    // Runs `work` on the core, soon, in the order of posting. What a core has not run when it
+    // stops is dropped: destroyed by the core, or, once it has stopped, in this call.
+    void post(std::move_only_function<void()> work) const;
+
+private:
+    friend class Core;
+    friend class Runtime;
+    struct Inbox;
+    Mailbox();
+    std::shared_ptr<Inbox> inbox_;
+};
+
 // What the loop needs to know of a file descriptor. Owned by Socket, Listener and friends.
 struct FdEntry {
     enum Event : std::uint8_t { readable = 1, writable = 2, hangup = 4 };
 
+    const Core* core = nullptr;  // the only one that may close it
     int fd = -1;
     // What the kernel announced and no short read or write has used up. Writable is assumed until a
     // write would block; only then the loop asks for it, because a Unix socket announces it each
@@ -88,7 +107,8 @@ public:
     TimerWheel& timers() noexcept { return *timers_; }
 
     // Runs `work` on this core, soon, in the order of posting. Callable from every thread.
-    void post(std::move_only_function<void()> work);
+    void post(std::move_only_function<void()> work) { mailbox_.post(std::move(work)); }
+    const Mailbox& mailbox() const noexcept { return mailbox_; }
     // Runs `work` on this core at the end of this turn. Only from this core.
     void defer(std::move_only_function<void()> work);
 
@@ -100,25 +120,30 @@ public:
     // Registers `fd` (non-blocking) with the loop, edge-triggered; closing is forget().
     // Errors: unavailable    the kernel refused (epoll watches exhausted)
     Result<FdEntry*> watch(int fd);
-    // Asks the kernel to announce that the descriptor takes bytes again.
+    // Asks the kernel to announce that the descriptor takes bytes again; after a write would block.
     void announce_writable(FdEntry& entry) noexcept;
     // Closes the fd; the entry is freed after this turn, when no event can name it any more.
     void forget(FdEntry* entry) noexcept;
 
     // Turns until stop(). Called by Runtime on the core's own thread.
     void run();
-    void stop() noexcept;  // from any thread
+    // From any thread. What was posted before still runs.
+    void stop();
 
     // Turns of the loop so far; for metrics.
     std::uint64_t turns() const noexcept { return turns_.load(std::memory_order_relaxed); }
 
 private:
-    struct Inbox;
+    friend class Runtime;
+    class Presence;
 
     void turn();
+    void dispatch(FdEntry& entry, std::uint32_t events);
+    void set_announcing(FdEntry& entry, bool on) noexcept;
     void run_inbox();
     void run_awake();
     void run_deferred();
+    void drop_leftovers();
     void bury();
 
     const int index_;
@@ -126,13 +151,13 @@ private:
     SystemRandom random_;
     Clock::Monotonic now_;
     Fd epoll_;
-    std::unique_ptr<Inbox> inbox_;
+    Mailbox mailbox_;
     std::unique_ptr<TimerWheel> timers_;
     std::vector<std::move_only_function<void()>> deferred_;
     std::vector<FdEntry*> graveyard_;
     std::atomic<std::uint64_t> turns_{0};
     Link awake_;
-    std::atomic<bool> is_stopping_{false};
+    bool is_stopping_ = false;
 };
 
 // The process's cores. Core 0 runs on the thread that calls run().
@@ -148,6 +173,9 @@ public:
     Core& core(int index) { return *cores_[static_cast<std::size_t>(index)]; }
 
     // Starts every core, runs `main` on core 0, and returns its answer after all cores stopped.
+    // `main` is dropped on core 0 before the others stop, so it must have ended what it started
+    // there. Stopping core 0 cuts `main` off. Can be called again.
+    // Errors: unavailable    the system has no threads left; plus whatever `main` returns
     Result<> run(Async<> main);
 
 private:

@@ -6,7 +6,7 @@
 //
 //   rt/async.h    Async<T>, the coroutine
 //   rt/core.h     Core, Runtime, timers
-//   rt/wait.h     TaskGroup, within (deadline), both, sleep_until, Signal, Slots
+//   rt/wait.h     TaskGroup, within (deadline), both, either, sleep_until, Signal, yield
 //   rt/socket.h   Socket, Listener: readiness and bytes
 //   rt/fd.h       Fd, an owned file descriptor
 //   rt/send.h     on_core: work for another core, and its answer

@@ -8,9 +8,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <cstring>
 
 namespace fathom::rt {
@@ -129,6 +131,7 @@ Result<std::optional<std::size_t>> Socket::try_read(std::span<char> into) {
 
 Result<std::optional<std::size_t>> Socket::try_write(std::span<const iovec> pieces) {
     if ((entry_->ready & FdEntry::writable) == 0) return std::nullopt;
+    pieces = pieces.first(std::min<std::size_t>(pieces.size(), IOV_MAX));
     for (;;) {
         ssize_t count = 0;
         if (!entry_->is_socket) {
@@ -228,7 +231,7 @@ Result<Address> Address::parse(std::string_view text) {
     Address address;
     if (text.starts_with("unix:")) {
         address.unix_path = text.substr(5);
-        if (address.unix_path.empty()) return refuse();
+        if (address.unix_path.empty() || address.unix_path.contains('\0')) return refuse();
         return address;
     }
     const auto colon = text.rfind(':');
@@ -237,9 +240,12 @@ Result<Address> Address::parse(std::string_view text) {
     const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
     if (error != std::errc() || end != port.data() + port.size() || port.empty()) return refuse();
     auto host = text.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    // "::1:80" could be two things, so IPv6 has its brackets, and only IPv6 does.
+    const bool has_brackets = host.starts_with('[') && host.ends_with(']');
+    if (has_brackets != host.contains(':')) return refuse();
+    if (has_brackets) host = host.substr(1, host.size() - 2);
     address.ip = host.empty() ? "0.0.0.0" : host == "localhost" ? "127.0.0.1" : std::string(host);
-    if (!to_raw(address)) return refuse();
+    if (address.ip.contains('\0') || !to_raw(address)) return refuse();
     return address;
 }
 
@@ -319,9 +325,10 @@ Async<Listener::Accepted> Listener::accept() {
             co_await socket_.readable();
         } else if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
             co_await sleep_for(50ms);
-        } else if (error != EINTR && error != ECONNABORTED && error != EPROTO) {
+        } else if (error == EBADF || error == EINVAL || error == ENOTSOCK || error == EOPNOTSUPP) {
             co_return fail_errno(Errc::unavailable, error, "accept");
         }
+        // Anything else befell one connection, not the listener (accept(2), "Error handling").
     }
 }
 

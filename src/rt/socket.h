@@ -20,15 +20,16 @@ struct Address {
     std::string ip;         // otherwise
     std::uint16_t port = 0;
 
-    // "127.0.0.1:8080", "[::1]:8080", ":8080" (every interface), "unix:/run/x.sock".
+    // "127.0.0.1:8080", "[::1]:8080", ":8080" (every IPv4 interface), "unix:/run/x.sock".
     // Errors: invalid    none of these
     static Result<Address> parse(std::string_view text);
     std::string text() const;
     friend bool operator==(const Address&, const Address&) = default;
 };
 
-// A connected stream or packet socket, or any pollable descriptor, on the core that adopted it.
-// One reader and one writer may wait at a time.
+// A connected stream or packet socket, or any pollable descriptor, on the core that adopted it,
+// which also closes it. One reader and one writer may wait at a time. Writing to a pipe nobody
+// reads raises SIGPIPE, which the program ignores; writing to a socket raises nothing.
 class Socket {
 public:
     Socket() = default;
@@ -43,8 +44,8 @@ public:
     int fd() const noexcept { return entry_->fd; }
     void close() noexcept;
 
-    // At least one byte into `into`, or 0 at the end of the stream. Tries before it waits.
-    // Errors: bad_upstream    the connection broke (reset, timed out)
+    // At least one byte into `into` (which has room), or 0 at the end of the stream. Tries before
+    // it waits. Errors: bad_upstream    the connection broke (reset, timed out)
     Async<std::size_t> read(std::span<char> into);
     // All of `bytes`.
     // Errors: bad_upstream    the other side is gone

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <string>
+#include <vector>
 
 namespace fathom::rt {
 namespace {
@@ -107,6 +109,90 @@ TEST(Socket, ReadsEveryPacketOfAPacketSocketFromOneEdge) {
     EXPECT_TRUE(run(script()).has_value());
 }
 
+TEST(Socket, WritesMorePiecesThanOneCallTakes) {
+    const auto script = []() -> Async<> {
+        auto pair = make_pair();
+        std::string bytes(3000, 'x');
+        std::vector<iovec> pieces;
+        for (auto& byte : bytes) pieces.push_back({&byte, 1});
+        EXPECT_TRUE((co_await pair.ours.write_all(pieces)).has_value());
+        pair.ours.shut_write();
+        std::string came(4000, ' ');
+        std::size_t total = 0;
+        for (ssize_t count = 1; count > 0; total += static_cast<std::size_t>(count)) {
+            count = ::read(pair.theirs.get(), came.data() + total, came.size() - total);
+            if (count < 0) break;
+        }
+        EXPECT_EQ(total, 3000u);
+        co_return Result<>{};
+    };
+    EXPECT_TRUE(run(script()).has_value());
+}
+
+TEST(Socket, ReadsAPipeToItsEnd) {
+    const auto script = []() -> Async<> {
+        std::array<int, 2> fds{};
+        EXPECT_EQ(::pipe2(fds.data(), O_CLOEXEC), 0);
+        auto ours = std::move(*Socket::adopt(Fd(fds[0])));
+        Fd theirs(fds[1]);
+        put(theirs, "one");
+        std::array<char, 64> buffer{};
+        EXPECT_EQ(*co_await ours.read(buffer), 3u);
+        put(theirs, "three");
+        theirs = Fd();  // bytes and end in one event
+        EXPECT_EQ(*co_await ours.read(buffer), 5u);
+        EXPECT_EQ(*co_await ours.read(buffer), 0u);
+        EXPECT_EQ(*co_await ours.read(buffer), 0u);
+        co_return Result<>{};
+    };
+    EXPECT_TRUE(run(script()).has_value());
+}
+
+TEST(Socket, ReportsAResetAsAnError) {
+    const auto script = []() -> Async<> {
+        auto listener = Listener::open(*Address::parse("127.0.0.1:0"));
+        auto client = std::move(*co_await connect(listener->address()));
+        auto accepted = co_await listener->accept();
+        const linger at_once{.l_onoff = 1, .l_linger = 0};
+        ::setsockopt(accepted->fd.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        accepted->fd = Fd();
+        std::array<char, 64> buffer{};
+        auto count = co_await client.read(buffer);
+        EXPECT_FALSE(count.has_value());
+        EXPECT_TRUE(client.has_hangup());
+        co_return Result<>{};
+    };
+    EXPECT_TRUE(run(script()).has_value());
+}
+
+// The reader and the writer of one descriptor are woken by the same event, and the reader ends it.
+TEST(Socket, TheReaderMayCloseWhatTheWriterWaitsFor) {
+    const auto script = []() -> Async<> {
+        auto pair = make_pair();
+        TaskGroup reader;
+        TaskGroup writer;
+        bool is_closed = false;
+        const auto write = [](Socket& to) -> Async<> {
+            const std::string block(1 << 20, 'x');
+            co_return co_await to.write(block);
+        };
+        const auto read = [](Socket& from, TaskGroup& other, bool& closed) -> Async<> {
+            std::array<char, 8> buffer{};
+            auto count = co_await from.read(buffer);
+            other.cancel();
+            from.close();
+            closed = true;
+            co_return Result<>{};
+        };
+        reader.spawn(read(pair.ours, writer, is_closed));
+        writer.spawn(write(pair.ours));
+        pair.theirs = Fd();  // HUP: both are woken
+        while (!is_closed) co_await yield();
+        co_return Result<>{};
+    };
+    EXPECT_TRUE(run(script()).has_value());
+}
+
 TEST(Listener, GivesTheChosenPortAndAccepts) {
     const auto script = []() -> Async<> {
         auto listener = Listener::open(*Address::parse("127.0.0.1:0"));
@@ -147,8 +233,9 @@ TEST(Address, ReadsEveryFormAndRefusesTheRest) {
     EXPECT_EQ(Address::parse(":80")->text(), "0.0.0.0:80");
     EXPECT_EQ(Address::parse("localhost:80")->text(), "127.0.0.1:80");
     EXPECT_EQ(Address::parse("unix:/run/x")->unix_path, "/run/x");
-    for (const auto* text : {"", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
-                             "unix:", "example.com:80", "1.2.3:80", "127.0.0.1:-1"}) {
+    for (const auto* text :
+         {"", "8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "unix:", "example.com:80",
+          "1.2.3:80", "127.0.0.1:-1", "::1:80", "[127.0.0.1]:80", "[]:80", "[::1:80"}) {
         EXPECT_FALSE(Address::parse(text).has_value()) << text;
     }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 namespace fathom::rt {
 
@@ -42,11 +43,8 @@ void TimerWheel::remove(Timer& timer) noexcept {
 void TimerWheel::advance(Clock::Monotonic now) {
     const auto target = tick_of(now);
     while (tick_ < target) {
-        if (occupied_[0] == 0) {  // nothing near: go where farther timers come down
-            const auto round_end = tick_ | (kSlots - 1);
-            tick_ = std::min(target, round_end);
-            if (tick_ == target) return;
-        }
+        tick_ = std::min(target, quiet_until());
+        if (tick_ == target) return;
         ++tick_;
         // At the end of rounds farther timers come down, the farthest first: one may fall through
         // several levels at once.
@@ -57,9 +55,20 @@ void TimerWheel::advance(Clock::Monotonic now) {
     }
 }
 
+// The last tick before something may be due or come down from a farther level.
+std::int64_t TimerWheel::quiet_until() const {
+    std::int64_t round = 1;
+    for (const auto slots : occupied_) {
+        if (slots != 0) return tick_ | (round - 1);
+        round <<= kBits;
+    }
+    return std::numeric_limits<std::int64_t>::max();
+}
+
 void TimerWheel::cascade(int level) {
     const int index = static_cast<int>((tick_ >> (kBits * level)) & (kSlots - 1));
-    auto& slot = slots_[static_cast<std::size_t>(level * kSlots + index)];
+    const int place = level * kSlots + index;
+    auto& slot = slots_[static_cast<std::size_t>(place)];
     Link moving;
     moving.take_all(slot);
     occupied_[static_cast<std::size_t>(level)] &= ~(1ULL << index);

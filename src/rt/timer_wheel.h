@@ -31,12 +31,13 @@ private:
     static constexpr int kLevels = 4;
 
     void file_from(std::int64_t earliest, Timer& timer);
+    std::int64_t quiet_until() const;
     void cascade(int level);
     void run_slot(int index, Clock::Monotonic now);
 
     std::int64_t tick_;  // everything up to here was called
     std::array<std::uint64_t, kLevels> occupied_{};
-    std::array<Link, kLevels * kSlots> slots_;
+    std::array<Link, std::size_t{kLevels} * kSlots> slots_;
 };
 
 }  // namespace fathom::rt

@@ -1,8 +1,5 @@
 #include "rt/wait.h"
 
-#include <array>
-#include <optional>
-
 namespace fathom::rt {
 
 // A spawned task: a frame that owns the Async, sits in its group's list, and frees itself.
@@ -13,8 +10,9 @@ struct detail::TaskPromise : PromiseBase, Link {
         bool await_ready() const noexcept { return false; }
         void await_suspend(std::coroutine_handle<TaskPromise> self) const noexcept {
             auto& owner = self.promise().group;
-            self.destroy();  // leaves the list
+            self.promise().leave();
             if (--owner.size_ == 0) this_core().wake_all(owner.waiters_);
+            self.destroy();  // and with it, perhaps, who owns the group
         }
         void await_resume() const noexcept {}
     };
@@ -73,92 +71,58 @@ Async<> TaskGroup::wait_empty() {
 
 namespace {
 
-// Two coroutines side by side, and who waits for them.
-struct Race {
-    enum class Until : std::uint8_t { both_or_error, either };
-
-    // One side. Its last suspension hands over to whoever waits, if the race is decided.
-    struct Side {
-        struct promise_type : detail::PromiseBase {
-            promise_type(Race& owner, int which, Async<>& /*work*/) : race(owner), side(which) {}
-            Side get_return_object() noexcept {
-                return Side{std::coroutine_handle<promise_type>::from_promise(*this)};
-            }
-            struct LastAwaiter {
-                bool await_ready() const noexcept { return false; }
-                std::coroutine_handle<> await_suspend(
-                    std::coroutine_handle<promise_type> self) const noexcept {
-                    return self.promise().race.finished(self.promise().side);
-                }
-                void await_resume() const noexcept {}
-            };
-            LastAwaiter final_suspend() const noexcept { return {}; }
-            void return_value(Result<> result) {
-                race.results[static_cast<std::size_t>(side)] = std::move(result);
-            }
-            Race& race;
-            int side;
-        };
-
-        explicit Side(std::coroutine_handle<promise_type> handle) : handle(handle) {}
-        Side(Side&& other) noexcept : handle(std::exchange(other.handle, {})) {}
-        Side& operator=(Side&&) = delete;
-        ~Side() { drop(); }
-        void drop() noexcept {
-            if (handle) std::exchange(handle, {}).destroy();
-        }
-        std::coroutine_handle<promise_type> handle;
-    };
-
-    static Side run(Race& /*race*/, int /*side*/, Async<> work) {
-        co_return co_await std::move(work);
+// Waits until one of two running coroutines has ended.
+struct FirstEnd {
+    Async<>& first;
+    Async<>& second;
+    bool await_ready() const noexcept { return first.is_done() || second.is_done(); }
+    void await_suspend(std::coroutine_handle<> waiter) noexcept {
+        first.continue_with(waiter);
+        second.continue_with(waiter);
     }
+    void await_resume() const noexcept {}
+};
 
-    Race(Until end, Async<> first, Async<> second)
-        : until(end), sides{run(*this, 0, std::move(first)), run(*this, 1, std::move(second))} {}
-    Race(const Race&) = delete;
-    Race& operator=(const Race&) = delete;
-
-    std::coroutine_handle<> finished(int side) noexcept {
-        const auto& mine = results[static_cast<std::size_t>(side)];
-        const auto& other = results[static_cast<std::size_t>(1 - side)];
-        if (winner < 0 && (until == Until::either || !mine->has_value() || other)) winner = side;
-        if (winner < 0 || is_starting) return std::noop_coroutine();
-        return waiter;
-    }
-
-    bool await_ready() const noexcept { return false; }
-    bool await_suspend(std::coroutine_handle<> handle) {
-        waiter = handle;
-        for (auto& side : sides) {
-            if (winner < 0) side.handle.resume();
-        }
-        is_starting = false;
-        return winner < 0;
-    }
-    Result<> await_resume() {
-        for (auto& side : sides) side.drop();
-        return std::move(*results[static_cast<std::size_t>(winner)]);
-    }
-
-    Until until;
-    std::array<std::optional<Result<>>, 2> results{};
-    std::coroutine_handle<> waiter{};
-    int winner = -1;
-    bool is_starting = true;
-    std::array<Side, 2> sides;
+// Waits for the end of a running coroutine.
+struct Rest {
+    Async<>& work;
+    bool await_ready() const noexcept { return work.is_done(); }
+    void await_suspend(std::coroutine_handle<> waiter) noexcept { work.continue_with(waiter); }
+    Result<> await_resume() { return work.take(); }
 };
 
 }  // namespace
 
+// In both of these nobody goes on from inside start(): who ended there is found by looking. And
+// both coroutines are dropped before the answer, not with our frame, which goes later.
 Async<> both(Async<> first, Async<> second) {
-    Race race(Race::Until::both_or_error, std::move(first), std::move(second));
-    co_return co_await race;
+    Result<> answer;
+    first.start(std::noop_coroutine());
+    if (first.is_done()) {
+        answer = first.take();
+        if (answer) answer = co_await second;
+    } else {
+        second.start(std::noop_coroutine());
+        co_await FirstEnd{first, second};
+        const bool is_first = first.is_done();
+        answer = (is_first ? first : second).take();
+        if (answer) answer = co_await Rest{is_first ? second : first};
+    }
+    first.reset();
+    second.reset();
+    co_return answer;
 }
 
 Async<> either(Async<> first, Async<> second) {
-    Race race(Race::Until::either, std::move(first), std::move(second));
-    co_return co_await race;
+    first.start(std::noop_coroutine());
+    if (!first.is_done()) {
+        second.start(std::noop_coroutine());
+        co_await FirstEnd{first, second};
+    }
+    auto answer = (first.is_done() ? first : second).take();
+    first.reset();
+    second.reset();
+    co_return answer;
 }
 
 }  // namespace fathom::rt

@@ -7,6 +7,12 @@
 
 namespace fathom::rt {
 
+// `duration` from the start of this turn; the end of time when that is too far to say.
+inline Clock::Monotonic from_now(Duration duration) {
+    const auto now = this_core().now();
+    return duration < Clock::Monotonic::max() - now ? now + duration : Clock::Monotonic::max();
+}
+
 // When something must be over. One deadline is set where a request enters and is passed all the way
 // down; each hop spends what is left. `none()` never passes.
 class Deadline {
@@ -14,7 +20,7 @@ public:
     Deadline() = default;  // none
     static Deadline none() { return {}; }
     static Deadline at(Clock::Monotonic when) { return Deadline(when); }
-    static Deadline in(Duration from_now) { return Deadline(this_core().now() + from_now); }
+    static Deadline in(Duration duration) { return Deadline(from_now(duration)); }
 
     bool is_none() const noexcept { return when_ == Clock::Monotonic::max(); }
     Clock::Monotonic when() const noexcept { return when_; }
@@ -39,13 +45,17 @@ struct TaskPromise;
 
 // Tasks with an owner. Destroying the group cancels what still runs (see rt/async.h), so as a
 // member it is declared last: tasks die before what they use. A group is never destroyed or
-// cancelled by one of its own tasks: defer it.
+// cancelled by one of its own tasks while it runs: defer it. What a task owns as a parameter may
+// own the group: by then the task has left it.
 class TaskGroup {
 public:
     TaskGroup() = default;
     TaskGroup(const TaskGroup&) = delete;
     TaskGroup& operator=(const TaskGroup&) = delete;
-    ~TaskGroup() { cancel(); }
+    ~TaskGroup() {
+        FATHOM_CHECK(waiters_.is_alone(), "nobody waits for a TaskGroup that goes away");
+        cancel();
+    }
 
     // Starts `task` now, up to where it first waits. Its error, if any, is dropped: a task that can
     // fail in a way that matters says so itself.
@@ -82,7 +92,10 @@ struct WithinAwaiter {
     Async<T> work;
     Timer timer{};
     std::coroutine_handle<> waiter{};
-    bool await_ready() const noexcept { return false; }
+    bool await_ready() {
+        is_late = !deadline.is_none() && deadline.has_passed();
+        return is_late;
+    }
     // Symmetric: the work runs on, and resumes the waiter itself when it is done.
     std::coroutine_handle<> await_suspend(std::coroutine_handle<> handle) {
         waiter = handle;
@@ -114,20 +127,22 @@ inline detail::SleepAwaiter sleep_until(Clock::Monotonic at) {
     return {at};
 }
 inline detail::SleepAwaiter sleep_for(Duration duration) {
-    return {this_core().now() + duration};
+    return {from_now(duration)};
 }
 
-// `work`, unless the deadline passes first: then `work` is cancelled and the answer is timed_out.
+// `work`, unless the deadline passes first: then `work` is cancelled, or, when it has passed
+// already, never started, and the answer is timed_out.
 template <class T>
 detail::WithinAwaiter<T> within(Deadline deadline, Async<T> work) {
     return {deadline, std::move(work)};
 }
 
 // Both, at the same time, on this core. As soon as one fails the other is cancelled and the error
-// is the answer.
+// is the answer. `second` is not started when `first` fails without waiting.
 Async<> both(Async<> first, Async<> second);
 
-// As soon as one of the two ends the other is cancelled; answers what that one answered.
+// As soon as one of the two ends the other is cancelled; answers what that one answered. `second`
+// is not started when `first` ends without waiting.
 Async<> either(Async<> first, Async<> second);
 
 // A flag others wait for. raise() wakes all of them (see Waker); it stays raised until lower().

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
 namespace fathom::rt {
@@ -20,6 +21,11 @@ Async<> wait_for(Signal& signal) {
 Async<> forever() {
     Signal never;
     co_await never.wait();
+    co_return Result<>{};
+}
+
+Async<> wait_a(Duration time) {
+    co_await sleep_for(time);
     co_return Result<>{};
 }
 
@@ -61,6 +67,48 @@ TEST(Async, DroppingItRunsTheDestructorsFromTheInsideOut) {
         co_return Result<>{};
     };
     EXPECT_TRUE(run(script(order)).has_value());
+}
+
+// Each call hands the thread over, and does not call: no depth of stack is used up.
+TEST(Async, AMillionCallsInARowFitTheStack) {
+    const auto script = []() -> Async<> {
+        int sum = 0;
+        for (int i = 0; i < 1'000'000; ++i) sum += *co_await number(1);
+        EXPECT_EQ(sum, 1'000'000);
+        co_return Result<>{};
+    };
+    EXPECT_TRUE(run(script()).has_value());
+}
+
+TEST(Deadline, SaysNeverWhenItIsTooFarToSay) {
+    const auto script = []() -> Async<> {
+        EXPECT_TRUE(Deadline::in(Duration::max()).is_none());
+        EXPECT_FALSE(Deadline::in(24h * 365 * 100).is_none());
+        EXPECT_TRUE(Deadline::in(-1s).has_passed());
+        EXPECT_TRUE(Deadline::in(Duration::min()).has_passed());
+        EXPECT_EQ(Deadline::in(-1s).left(), 0s);
+        auto done = co_await within(Deadline::in(Duration::max()), number(1));
+        EXPECT_TRUE(done.has_value());
+        auto late = co_await either(wait_a(Duration::max()), wait_a(1ms));
+        EXPECT_TRUE(late.has_value());
+        co_return Result<>{};
+    };
+    EXPECT_TRUE(run(script()).has_value());
+}
+
+TEST(Within, DoesNotStartWhatIsLateAlready) {
+    const auto script = []() -> Async<> {
+        bool has_started = false;
+        const auto work = [](bool& started) -> Async<> {
+            started = true;
+            co_return Result<>{};
+        };
+        auto late = co_await within(Deadline::in(0s), work(has_started));
+        EXPECT_EQ(late.error().code(), Errc::timed_out);
+        EXPECT_FALSE(has_started);
+        co_return Result<>{};
+    };
+    EXPECT_TRUE(run(script()).has_value());
 }
 
 TEST(Within, CancelsTheWorkWhenTheDeadlinePasses) {
@@ -114,6 +162,41 @@ TEST(Both, AnErrorOfOneCancelsTheOther) {
     EXPECT_TRUE(run(script(order)).has_value());
 }
 
+TEST(Both, ReportsTheErrorThatComesAfterTheOtherSucceeded) {
+    const auto script = []() -> Async<> {
+        const auto refuse_later = []() -> Async<> {
+            co_await yield();
+            co_await yield();
+            co_return fail(Errc::invalid, "late");
+        };
+        const auto later = []() -> Async<> {
+            co_await yield();
+            co_return Result<>{};
+        };
+        const auto at_once = []() -> Async<> { co_return Result<>{}; };
+        EXPECT_EQ((co_await both(later(), refuse_later())).error().message(), "late");
+        EXPECT_EQ((co_await both(refuse_later(), later())).error().message(), "late");
+        EXPECT_EQ((co_await both(at_once(), refuse_later())).error().message(), "late");
+        EXPECT_EQ((co_await both(refuse_later(), at_once())).error().message(), "late");
+        EXPECT_TRUE((co_await both(later(), later())).has_value());
+        EXPECT_TRUE((co_await both(at_once(), later())).has_value());
+        EXPECT_TRUE((co_await both(later(), at_once())).has_value());
+        co_return Result<>{};
+    };
+    EXPECT_TRUE(run(script()).has_value());
+}
+
+TEST(Either, WhatNeedsNotWaitWinsAtOnce) {
+    const auto script = []() -> Async<> {
+        EXPECT_EQ((co_await either(refuse(), forever())).error().message(), "no");
+        EXPECT_EQ((co_await either(forever(), refuse())).error().message(), "no");
+        EXPECT_EQ((co_await either(either(forever(), refuse()), forever())).error().message(),
+                  "no");
+        co_return Result<>{};
+    };
+    EXPECT_TRUE(run(script()).has_value());
+}
+
 TEST(Either, TheFirstToEndWinsAndTheOtherIsCancelled) {
     std::string order;
     const auto script = [](std::string& into) -> Async<> {
@@ -147,6 +230,30 @@ TEST(TaskGroup, WaitsUntilTheLastTaskEnded) {
         auto empty = co_await tasks.wait_empty();
         EXPECT_EQ(ended, 10);
         EXPECT_EQ(tasks.size(), 0u);
+        co_return Result<>{};
+    };
+    EXPECT_TRUE(run(script()).has_value());
+}
+
+// As a connection does that holds itself until its last task is over.
+TEST(TaskGroup, MayGoWithTheParametersOfItsLastTask) {
+    const auto script = []() -> Async<> {
+        struct Owner {
+            explicit Owner(bool& flag) : is_gone(flag) {}
+            ~Owner() { is_gone = true; }
+            bool& is_gone;
+            TaskGroup tasks;
+        };
+        bool is_gone = false;
+        auto owner = std::make_shared<Owner>(is_gone);
+        const auto task = [](std::shared_ptr<Owner> /*itself*/) -> Async<> {
+            co_await yield();
+            co_return Result<>{};
+        };
+        auto& tasks = owner->tasks;
+        tasks.spawn(task(std::move(owner)));
+        EXPECT_FALSE(is_gone);
+        while (!is_gone) co_await yield();
         co_return Result<>{};
     };
     EXPECT_TRUE(run(script()).has_value());

@@ -408,10 +408,8 @@ private:
     bool accept() {
         const int descriptor = ::accept4(options_.listener, nullptr, nullptr, SOCK_CLOEXEC);
         if (descriptor < 0) return false;
-        {
-            const std::lock_guard lock(mutex_);
-            connections_.emplace(descriptor, std::make_unique<Connection>(descriptor));
-        }
+        const std::lock_guard lock(mutex_);
+        connections_.emplace(descriptor, std::make_unique<Connection>(descriptor));
         watch(EPOLL_CTL_ADD, descriptor, EPOLLIN | EPOLLONESHOT);
         return true;
     }
@@ -446,14 +444,19 @@ private:
         } catch (const Gone&) {
             keep = false;
         }
-        if (keep) {
-            watch(EPOLL_CTL_MOD, descriptor, EPOLLIN | EPOLLONESHOT);
-        } else {
-            const std::lock_guard lock(mutex_);
-            connections_.erase(descriptor);
-        }
+        pass_on(descriptor, keep);
         ++served_;
         --busy_;
+    }
+
+    // From here on the connection belongs to whoever gets its next event. The lock says so to C++,
+    // which does not know that the kernel orders memory.
+    void pass_on(int descriptor, bool keep) {
+        const std::lock_guard lock(mutex_);
+        if (keep)
+            watch(EPOLL_CTL_MOD, descriptor, EPOLLIN | EPOLLONESHOT);
+        else
+            connections_.erase(descriptor);
     }
 
     // One request and its answer. Returns whether another may follow.
@@ -530,7 +533,7 @@ private:
     std::atomic<int> threads_ = 1;
     std::atomic<int> busy_ = 0;  // threads with a request
     std::atomic<std::uint64_t> served_ = 0;
-    std::mutex mutex_;  // guards what follows
+    std::mutex mutex_;  // guards what follows, and the arming of connections
     std::unordered_map<int, std::unique_ptr<Connection>> connections_;
     std::vector<std::thread> workers_;
 };

@@ -53,7 +53,7 @@ public:
         auto key = key_of_inputs();
         if (!key) return key;
         const auto finished = fmt::format("{}/{}", options_.cache_folder, *key);
-        const auto handler = finished + "/handler";
+        auto handler = finished + "/handler";
         if (::access(handler.c_str(), X_OK) == 0) return handler;
 
         if (auto written = write_sdk(sdk_); !written) return fail(std::move(written).error());

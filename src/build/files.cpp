@@ -116,7 +116,7 @@ Result<> read_file(const std::string& path,
                    const std::function<Result<>(std::string_view bytes)>& take) {
     const rt::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     if (!file) return fail_errno(Errc::forbidden, errno, fmt::format("cannot read {}", path));
-    std::string buffer(64 * 1024, '\0');
+    std::string buffer(64UL * 1024, '\0');
     for (;;) {
         const auto got = ::read(file.get(), buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;

@@ -13,7 +13,7 @@
 namespace fathom::build {
 namespace {
 
-constexpr std::size_t kOutputBytesMax = 256 * 1024;
+constexpr std::size_t kOutputBytesMax = 256UL * 1024;
 
 // What the child starts with: nothing to read, one pipe for both outputs.
 class SpawnActions {
@@ -46,7 +46,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 // Until the last writer is gone; keeps the end, which says what went wrong.
 std::string read_output(int fd) {
     std::string output;
-    std::array<char, 16 * 1024> buffer{};
+    std::array<char, 16UL * 1024> buffer{};
     for (;;) {
         const auto got = ::read(fd, buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;

@@ -22,7 +22,8 @@ public:
             return;
         }
         auto silent = before_;
-        silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+        silent.c_lflag &= ~static_cast<tcflag_t>(ECHO | ISIG);
+        silent.c_cc[VEOL] = kControlC;  // ends the line instead of us, so that the echo comes back
         ::tcsetattr(fd_.get(), TCSAFLUSH, &silent);
     }
     SilentTerminal(const SilentTerminal&) = delete;
@@ -41,10 +42,13 @@ public:
         write("\n");
         if (got <= 0) return {};
         const std::string_view text(line.data(), static_cast<std::size_t>(got));
+        if (text.find(static_cast<char>(kControlC)) != std::string_view::npos) return {};
         return std::string(text.substr(0, text.find('\n')));
     }
 
 private:
+    static constexpr cc_t kControlC = 3;
+
     void write(std::string_view text) {
         if (::write(fd_.get(), text.data(), text.size()) < 0) fd_ = {};
     }

@@ -14,7 +14,7 @@ namespace fathom::cli {
 namespace {
 
 constexpr Bytes kReplyBytesMax = 64_MiB;
-constexpr std::size_t kPieceBytes = 64 * 1024;
+constexpr std::size_t kPieceBytes = 64UL * 1024;
 
 Result<std::vector<rt::Address>> resolve(const GatewayUrl& gateway) {
     if (gateway.host == "localhost")

@@ -83,6 +83,7 @@ private:
         command->callback([this, &options, run] {
             command_ = [this, &options, run] { return run(ports_, options); };
         });
+        command->footer("");
         add_common(*command, options.common);
         return command;
     }
@@ -90,16 +91,18 @@ private:
     // faas-cli has these on every command.
     static void add_common(CLI::App& command, Common& common) {
         constexpr const char* kGroup = "Everywhere";
-        const auto add = [&](const char* names, std::string& into, const char* what) {
-            command.add_option(names, into, what)->group(kGroup);
+        const auto add = [&](const char* names, const char* value, std::string& into,
+                             const char* what) {
+            command.add_option(names, into, what)->group(kGroup)->type_name(value);
         };
-        add("-f,--yaml", common.yaml, "Stack file (default stack.yaml, then stack.yml)");
-        add("--regex", common.regex, "Only functions of the stack file whose name matches");
-        add("--filter", common.filter, "The same with a pattern: \"resize-*\"");
-        add("-g,--gateway", common.gateway,
+        add("-f,--yaml", "FILE", common.yaml, "Stack file (default stack.yaml, then stack.yml)");
+        add("--regex", "REGEX", common.regex,
+            "Only functions of the stack file whose name matches");
+        add("--filter", "PATTERN", common.filter, "The same with a pattern: \"resize-*\"");
+        add("-g,--gateway", "URL", common.gateway,
             "Gateway URL (default: the stack file's, $OPENFAAS_URL, http://127.0.0.1:8080)");
-        add("-n,--namespace", common.space, "Namespace of the function");
-        add("-k,--token", common.token, "Bearer token, where there is no login");
+        add("-n,--namespace", "NAME", common.space, "Namespace of the function");
+        add("-k,--token", "TOKEN", common.token, "Bearer token, where there is no login");
         command.add_flag("--envsubst", common.substitute, "Replace ${VAR} in the stack file")
             ->group(kGroup);
         command.add_flag("--strict", common.is_strict, "Warnings about the stack file are errors")
@@ -109,27 +112,33 @@ private:
 
     static void add_list_option(CLI::App& command, const char* names,
                                 std::vector<std::string>& into, const char* what) {
-        command.add_option(names, into, what)->allow_extra_args(false)->type_name("TEXT");
+        command.add_option(names, into, what)->allow_extra_args(false)->type_name("VALUE");
     }
 
     void add_deploy() {
         auto& o = deploy_;
         auto* command = add("deploy", "Deploy the functions of a stack file, or one given by flags",
                             o, &deploy);
-        command->add_option("--image", o.image, "Image or bundle to run instead of the handler");
-        command->add_option("--name", o.name, "Name of the function, without a stack file");
-        command->add_option("--handler", o.handler, "Handler folder, without a stack file");
-        command->add_option("--lang", o.language, "Its language: python3, node, cpp, bash");
-        command->add_option("--fprocess", o.process, "Command that the watchdog runs");
-        add_list_option(*command, "-e,--env", o.environment, "NAME=VALUE; repeat for more");
-        add_list_option(*command, "-l,--label", o.labels, "NAME=VALUE; repeat for more");
-        add_list_option(*command, "--annotation", o.annotations, "NAME=VALUE; repeat for more");
+        command->add_option("--image", o.image, "Image or bundle to run instead of the handler")
+            ->type_name("REFERENCE");
+        command->add_option("--name", o.name, "Name of the function, without a stack file")
+            ->type_name("NAME");
+        command->add_option("--handler", o.handler, "Handler folder, without a stack file")
+            ->type_name("FOLDER");
+        command->add_option("--lang", o.language, "Its language: python3, node, cpp, bash")
+            ->type_name("LANGUAGE");
+        command->add_option("--fprocess", o.process, "Command that the watchdog runs")
+            ->type_name("COMMAND");
+        add_list_option(*command, "-e,--env", o.environment, "as NAME=VALUE; repeat for more");
+        add_list_option(*command, "-l,--label", o.labels, "as NAME=VALUE; repeat for more");
+        add_list_option(*command, "--annotation", o.annotations, "as NAME=VALUE; repeat for more");
         add_list_option(*command, "--constraint", o.constraints, "Where to run; repeat for more");
         add_list_option(*command, "--secret", o.secrets, "Secret it may read; repeat for more");
-        command->add_option("--memory-limit", o.memory_limit, "128Mi, 1G, ...");
-        command->add_option("--memory-request", o.memory_request, "128Mi, 1G, ...");
-        command->add_option("--cpu-limit", o.cpu_limit, "100m, 0.5, 2, ...");
-        command->add_option("--cpu-request", o.cpu_request, "100m, 0.5, 2, ...");
+        command->add_option("--memory-limit", o.memory_limit, "128Mi, 1G, ...")->type_name("BYTES");
+        command->add_option("--memory-request", o.memory_request, "128Mi, 1G, ...")
+            ->type_name("BYTES");
+        command->add_option("--cpu-limit", o.cpu_limit, "100m, 0.5, 2, ...")->type_name("CPU");
+        command->add_option("--cpu-request", o.cpu_request, "100m, 0.5, 2, ...")->type_name("CPU");
         command->add_flag("--readonly", o.is_readonly, "Read-only root file system");
         // Given or not given is a difference here; --update=false counts as -1.
         command->add_flag_function(
@@ -140,7 +149,9 @@ private:
             "Remove what is there first");
         command->add_flag("--wait", o.waits,
                           "Wait until the functions are ready (default; --wait=false)");
-        command->add_option("--timeout", o.wait_max, "Wait at most so long")->capture_default_str();
+        command->add_option("--timeout", o.wait_max, "Wait at most so long")
+            ->capture_default_str()
+            ->type_name("DURATION");
         for (const auto* name : {"--network", "--tag"})  // of faas-cli, without a meaning here
             command->add_option(name, ignored_)->group("");
         command->add_flag("--read-template")->group("");
@@ -156,14 +167,15 @@ private:
         command->add_flag("-v,--verbose", o.is_verbose, "With images and times");
         command->add_flag("-q,--quiet", o.is_quiet, "Only names");
         command->add_option("--sort", o.order, "name, invocations or creation")
-            ->capture_default_str();
+            ->capture_default_str()
+            ->type_name("ORDER");
         command->add_flag("-j,--json", o.is_json, "As JSON");
     }
 
     void add_describe() {
         auto& o = describe_;
         auto* command = add("describe", "Show one function, and what troubles it", o, &describe);
-        command->add_option("NAME", o.name, "The function")->required();
+        command->add_option("NAME", o.name, "The function")->type_name("")->required();
         command->add_flag("-v,--verbose", o.is_verbose, "Empty fields too");
         command->add_flag("-j,--json", o.is_json, "As JSON");
     }
@@ -172,12 +184,15 @@ private:
         auto& o = invoke_;
         auto* command =
             add("invoke", "Call a function with what comes on standard input", o, &invoke);
-        command->add_option("NAME", o.name, "The function")->required();
+        command->add_option("NAME", o.name, "The function")->type_name("")->required();
         command->add_option("--content-type", o.content_type, "Of the input")
-            ->capture_default_str();
-        add_list_option(*command, "--query", o.queries, "NAME=VALUE; repeat for more");
+            ->capture_default_str()
+            ->type_name("TYPE");
+        add_list_option(*command, "--query", o.queries, "as NAME=VALUE; repeat for more");
         add_list_option(*command, "-H,--header", o.headers, "\"Name: value\"; repeat for more");
-        command->add_option("-m,--method", o.method, "HTTP method")->capture_default_str();
+        command->add_option("-m,--method", o.method, "HTTP method")
+            ->capture_default_str()
+            ->type_name("METHOD");
         command->add_flag("-a,--async", o.is_async, "Queue the call, and do not wait for it");
         command->add_flag("--auth", o.sends_credentials, "Send the login to the function, too");
         command->footer(
@@ -188,18 +203,24 @@ private:
     void add_logs() {
         auto& o = logs_;
         auto* command = add("logs", "Show what a function prints", o, &logs);
-        command->add_option("NAME", o.name, "The function")->required();
-        command->add_option("--since", o.since, "Only of so long ago: 10m, 1h");
-        command->add_option("--since-time", o.since_time, "Only from then on (RFC 3339)");
-        command->add_option("--lines", o.lines, "Only the last so many")->capture_default_str();
+        command->add_option("NAME", o.name, "The function")->type_name("")->required();
+        command->add_option("--since", o.since, "Only of so long ago: 10m, 1h")
+            ->type_name("DURATION");
+        command->add_option("--since-time", o.since_time, "Only from then on (RFC 3339)")
+            ->type_name("TIME");
+        command->add_option("--lines", o.lines, "Only the last so many")
+            ->capture_default_str()
+            ->type_name("NUMBER");
         command->add_flag("-t,--tail", o.follows, "Follow (the default; --tail=false ends)");
         command->add_option("-o,--output", o.output, "plain, keyvalue or json")
-            ->capture_default_str();
+            ->capture_default_str()
+            ->type_name("FORM");
         command->add_flag("-j,--json", o.is_json, "As --output json");
         command->add_flag("--name", o.shows_name, "Show the function's name");
         command->add_flag("--instance", o.shows_instance, "Show the replica");
         command->add_option("--time-format", o.time_format, "As Go spells it; empty hides it")
-            ->capture_default_str();
+            ->capture_default_str()
+            ->type_name("LAYOUT");
     }
 
     void add_remove() {
@@ -207,16 +228,20 @@ private:
         auto* command = add("remove", "Remove a function, or all of a stack file", o, &remove)
                             ->alias("rm")
                             ->alias("delete");
-        command->add_option("NAME", o.name, "The function");
+        command->add_option("NAME", o.name, "The function")->type_name("");
     }
 
     void add_login() {
         auto& o = login_;
         auto* command = add("login", "Keep user and password of a gateway", o, &login);
-        command->add_option("-u,--username", o.user, "User")->capture_default_str();
+        command->add_option("-u,--username", o.user, "User")
+            ->capture_default_str()
+            ->type_name("NAME");
         command->add_option("-p,--password", o.password, "Password; better is:");
         command->add_flag("-s,--password-stdin", o.reads_password, "Read it from standard input");
-        command->add_option("--timeout", o.wait_max, "Wait at most so long")->capture_default_str();
+        command->add_option("--timeout", o.wait_max, "Wait at most so long")
+            ->capture_default_str()
+            ->type_name("DURATION");
         add("logout", "Forget user and password of a gateway", logout_, &logout);
     }
 

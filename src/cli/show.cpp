@@ -87,6 +87,7 @@ std::vector<std::string> pairs(const std::optional<function::StringMap>& map) {
 
 std::vector<std::string> items(const std::vector<std::string>& list) {
     std::vector<std::string> lines;
+    lines.reserve(list.size());
     for (const auto& each : list) lines.push_back("- " + each);
     return lines;
 }

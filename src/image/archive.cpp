@@ -44,8 +44,9 @@ Result<Bytes> octal(std::string_view block, Field field, std::string_view what) 
     while (text.ends_with(' ')) text.remove_suffix(1);
     if (text.empty()) return Bytes{0};
     Bytes value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 8);
-    if (error != std::errc{} || end != text.data() + text.size())
+    const auto* last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, value, 8);
+    if (error != std::errc{} || end != last)
         return fail(Errc::invalid, "the {} of an archive entry is not an octal number", what);
     return value;
 }
@@ -205,11 +206,11 @@ Result<> ArchiveReader::take_header() {
     auto target = std::exchange(next_target_, {});
     if (target.empty()) target = text_of(block_, kTarget);
     if (std::exchange(has_next_size_, false)) size = next_size_;
-    return begin_entry(type, std::move(path), std::move(target), *size, (*mode & 0111) != 0);
+    return begin_entry(type, path, std::move(target), *size, (*mode & 0111) != 0);
 }
 
-Result<> ArchiveReader::begin_entry(char type, std::string path, std::string target, Bytes size,
-                                    bool exec) {
+Result<> ArchiveReader::begin_entry(char type, std::string_view path, std::string target,
+                                    Bytes size, bool exec) {
     if ((type == '5') && (path == "." || path == "./")) return {};  // `tar -C folder .` begins so
     auto clean = clean_path(path);
     if (!clean) return fail(std::move(clean).error());

@@ -53,7 +53,8 @@ private:
     Result<> take_header();
     Result<> take_long_name();
     Result<> take_pax(std::string_view records);
-    Result<> begin_entry(char type, std::string path, std::string target, Bytes size, bool exec);
+    Result<> begin_entry(char type, std::string_view path, std::string target, Bytes size,
+                         bool exec);
     void expect_padding(Bytes size);
 
     EntrySink& sink_;

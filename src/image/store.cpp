@@ -20,7 +20,7 @@ constexpr std::string_view kPrefix = "sha256-";
 constexpr std::string_view kUnfinished = ".unfinished-";
 constexpr std::size_t kHexDigits = 64;
 constexpr std::size_t kShortDigits = 12;
-constexpr std::size_t kFeedBytes = 256 * 1024;  // handed to the pool at a time
+constexpr std::size_t kFeedBytes = 256UL * 1024;  // handed to the pool at a time
 
 // A program named without a folder is one of the host base.
 Result<std::string> find_program(const std::string& word) {

@@ -90,7 +90,7 @@ private:
     // replica.cpp
     RunningPtr make_running(const FunctionName& name, std::uint64_t revision);
     Async<> live(RunningPtr replica);
-    Async<> launch(Running& replica);
+    Async<> launch(RunningPtr replica);
     Async<> become_ready(RunningPtr replica);
     void keep_log(const RunningPtr& replica, rt::Fd log);
     Async<> read_log(RunningPtr replica, rt::Fd log);

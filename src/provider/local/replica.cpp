@@ -74,7 +74,7 @@ RunningPtr Fleet::make_running(const FunctionName& name, std::uint64_t revision)
 // From the launch to the end, whatever it is.
 Async<> Fleet::live_on(RunningPtr replica) {
     by_id_.emplace(replica->id, replica);
-    auto launched = co_await launch(*replica);
+    auto launched = co_await launch(replica);
     if (!launched) {
         by_id_.erase(replica->id);
         replica->exit = sandbox::Exit{sandbox::Exit::Kind::not_started, 0,
@@ -86,19 +86,19 @@ Async<> Fleet::live_on(RunningPtr replica) {
     co_return co_await live(std::move(replica));
 }
 
-Async<> Fleet::launch(Running& replica) {
-    const auto* function = find(replica.function);
+Async<> Fleet::launch(RunningPtr replica) {
+    const auto* function = find(replica->function);
     if (function == nullptr) co_return fail(Errc::not_found, "the function is gone");
-    replica.capacity = function::concurrency_of(*function->spec);
+    replica->capacity = function::concurrency_of(*function->spec);
     auto image = parts_.images.find(function->spec->image);
     if (!image) co_return fail(std::move(image).error());
-    auto spec = make_launch_spec(*function->spec, replica.revision, *image, replica.id);
+    auto spec = make_launch_spec(*function->spec, replica->revision, *image, replica->id);
     if (!spec) co_return fail(std::move(spec).error());
     auto kept = co_await parts_.keeper.launch(std::move(*spec));
     if (!kept) co_return fail(std::move(kept).error());
-    replica.endpoint = {.unix_path = kept->socket, .ip = {}};
-    auto held = by_id_.find(replica.id);
-    if (held != by_id_.end()) keep_log(held->second, std::move(kept->log));
+    replica->endpoint = {.unix_path = kept->socket, .ip = {}};
+    // Also of one whose end has been heard already: its last words say why.
+    keep_log(replica, std::move(kept->log));
     co_return Result<>{};
 }
 

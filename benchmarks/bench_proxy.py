@@ -47,7 +47,7 @@ def load(subject, path: str, script: Path | None, connections: int, seconds: flo
     if "Non-2xx" in text or "Socket errors" in text:
         raise RuntimeError(f"{subject.name}: {text}")
     calls, took = re.search(r"(\d+) requests in ([\d.]+)s", text).groups()
-    p99 = re.search(r"99%\s+(\S+)", text)[1]
+    p99 = re.search(r"^ +99% +(\S+)", text, re.MULTILINE)[1]
     return Load(int(calls), float(took), milliseconds(p99), spent / max(1, int(calls)) * 1e6)
 
 

@@ -13,7 +13,7 @@ namespace fathom::http {
 class Room {
 public:
     static constexpr std::size_t kSmall = 8192;
-    static constexpr std::size_t kLarge = 65536;
+    static constexpr std::size_t kLarge = 65536 + 8192;  // 64 KiB are a usual body; and its head
 
     Room() = default;
     static Room of(std::size_t capacity);

@@ -37,6 +37,8 @@ void Wire::release() noexcept {
     floor_ = 0;
     if (begin_ != end_) return;
     begin_ = end_ = 0;
+    is_bulky_ = most_ > Room::kSmall;
+    most_ = 0;
     was_filled_up_ = false;
     room_ = {};
 }
@@ -62,7 +64,7 @@ void Wire::expect(std::uint64_t bytes) {
 
 Result<> Wire::make_room(std::size_t unused_max) {
     if (!room_) {
-        room_ = Room::of(Room::kSmall);
+        room_ = Room::of(is_bulky_ ? Room::kLarge : Room::kSmall);
         return {};
     }
     if (begin_ == end_) begin_ = end_ = floor_;
@@ -94,6 +96,7 @@ Result<std::optional<std::size_t>> Wire::try_fill(std::size_t unused_max) {
     auto count = socket_.try_read({room_.data() + end_, room_.capacity() - end_});
     if (count && *count) {
         end_ += **count;
+        most_ = std::max(most_, end_);
         bytes_since_wait_ += **count;
         was_filled_up_ = end_ == room_.capacity();
     }

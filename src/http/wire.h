@@ -80,6 +80,8 @@ private:
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
     std::size_t bytes_since_wait_ = 0;
+    std::size_t most_ = 0;   // bytes in a room since the last release
+    bool is_bulky_ = false;  // the last message was large: the next begins in a large room
     bool was_filled_up_ = false;
     Patience patience_;
 };

@@ -64,6 +64,9 @@ int serve(Loop& loop, const Config& config, Log& log, const Environment& environ
     Server server(loop, config, log, *function);
     loop.on_terminate([&server] { server.terminate(); });
 
+    // Before anything is forked: a function that held the socket too would keep callers waiting
+    // after we are gone.
+    if (config.listen_fd >= 0) ::fcntl(config.listen_fd, F_SETFD, FD_CLOEXEC);
     if (const auto started = function->start(); !started) {
         return complain(started.error().message());
     }

@@ -174,7 +174,7 @@ class Replica:
 def start(subject: Subject, listener: socket.socket, log, environment: dict) -> subprocess.Popen:
     """Starts the command with `listener` as descriptor 3 and a clean environment."""
     # The shell moves the descriptor and then becomes the command, so LISTEN_PID is its own pid.
-    script = f'exec {LISTENER}<&{listener.fileno()}; LISTEN_PID=$$ exec "$@"'
+    script = f'exec {LISTENER}<&{listener.fileno()} {listener.fileno()}<&-; LISTEN_PID=$$ exec "$@"'
     if listener.fileno() == LISTENER:
         script = 'LISTEN_PID=$$ exec "$@"'
     clean = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "HOSTNAME": "replica"}

@@ -81,7 +81,10 @@ struct InvokerState {
 
     void update(const std::shared_ptr<const Routes>& fresh);
     void look_again(std::string_view name);
-    std::shared_ptr<LocalRoute> find(std::string_view function) const;
+    // With or without a namespace; null where no such function is deployed.
+    std::shared_ptr<LocalRoute> find(std::string_view function);
+    std::shared_ptr<LocalRoute> find_exactly(std::string_view full_name);
+    void adopt(LocalRoute& local, const Route& route);
 
     // A place on the ready replica with the least in flight, if one has room.
     Slot try_take(const std::shared_ptr<LocalRoute>& route);
@@ -94,6 +97,8 @@ struct InvokerState {
     Directory& directory;
     const Limits limits;
     observe::Registry& metrics;
+    std::shared_ptr<const Routes> routes;  // of all functions
+    // Those called on this core so far.
     std::unordered_map<std::string, std::shared_ptr<LocalRoute>, TextHash, std::equal_to<>> by_name;
 };
 

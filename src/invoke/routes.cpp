@@ -79,20 +79,24 @@ void Slot::give_back() noexcept {
 }
 
 void InvokerState::update(const std::shared_ptr<const Routes>& fresh) {
+    routes = fresh;
     std::erase_if(by_name, [&](const auto& entry) {
         if (fresh->contains(entry.first)) return false;
         rt::this_core().wake_all(entry.second->waiting_calls);  // to be told that it is gone
         return true;
     });
-    for (const auto& [name, route] : *fresh) {
-        auto& local = by_name[name];
-        if (local == nullptr) local = std::make_shared<LocalRoute>(name, metrics);
+    for (const auto& [name, local] : by_name) {
+        const auto& route = fresh->find(name)->second;
         if (local->shared.deployment == route.deployment) continue;
-        local->shared = route;
-        configure(*local, *route.deployment->spec, limits);
-        connect(*local, static_cast<int>(directory.seats_.size()));
+        adopt(*local, route);
         rt::this_core().wake_all(local->waiting_calls);
     }
+}
+
+void InvokerState::adopt(LocalRoute& local, const Route& route) {
+    local.shared = route;
+    configure(local, *route.deployment->spec, limits);
+    connect(local, static_cast<int>(directory.seats_.size()));
 }
 
 void InvokerState::look_again(std::string_view name) {
@@ -100,16 +104,26 @@ void InvokerState::look_again(std::string_view name) {
     if (found != by_name.end()) rt::this_core().wake_all(found->second->waiting_calls);
 }
 
-std::shared_ptr<LocalRoute> InvokerState::find(std::string_view function) const {
-    auto found = by_name.find(function);
-    if (found != by_name.end()) return found->second;
+std::shared_ptr<LocalRoute> InvokerState::find(std::string_view function) {
+    if (auto known = find_exactly(function)) return known;
     // No namespace: the default one. Built aside, as names are short.
     if (function.size() > 2 * function::kDefaultNamespace.size() + 256) return nullptr;
     std::string full(function);
     full += '.';
     full += function::kDefaultNamespace;
-    found = by_name.find(full);
-    return found == by_name.end() ? nullptr : found->second;
+    return find_exactly(full);
+}
+
+std::shared_ptr<LocalRoute> InvokerState::find_exactly(std::string_view full_name) {
+    if (const auto found = by_name.find(full_name); found != by_name.end()) return found->second;
+    if (routes == nullptr) return nullptr;
+    const auto route = routes->find(full_name);
+    if (route == routes->end()) return nullptr;
+    // The first call of it on this core: what nobody calls takes no memory here.
+    auto local = std::make_shared<LocalRoute>(route->first, metrics);
+    adopt(*local, route->second);
+    by_name.emplace(route->first, local);
+    return local;
 }
 
 Slot InvokerState::try_take(const std::shared_ptr<LocalRoute>& route) {

@@ -123,6 +123,7 @@ TEST(Core, RunsTheMailOfEachSenderInItsOrder) {
         Signal all_came;
         {
             std::vector<std::jthread> senders;
+            senders.reserve(next.size());
             for (auto& expected : next) {
                 senders.emplace_back([&home, &expected, &next, &all_came] {
                     for (int i = 0; i < kLetters; ++i) {
@@ -183,19 +184,21 @@ TEST(Core, ADescriptorMayEndWhileItsOwnEventWaitsForDispatch) {
             TaskGroup reader;
         };
         std::array<Side, 2> sides;
+        Signal is_read;
         int reads = 0;
-        const auto read = [](Side& mine, Side& other, int& count) -> Async<> {
+        const auto read = [](Side& mine, Side& other, int& count, Signal& done) -> Async<> {
             std::array<char, 8> buffer{};
             EXPECT_EQ(*co_await mine.pair.ours.read(buffer), 1u);
             ++count;
             other.reader.cancel();
             other.pair.ours.close();
+            done.raise();
             co_return Result<>{};
         };
-        sides[0].reader.spawn(read(sides[0], sides[1], reads));
-        sides[1].reader.spawn(read(sides[1], sides[0], reads));
+        sides[0].reader.spawn(read(sides[0], sides[1], reads, is_read));
+        sides[1].reader.spawn(read(sides[1], sides[0], reads, is_read));
         for (auto& side : sides) EXPECT_EQ(::write(side.pair.theirs.get(), "x", 1), 1);
-        while (reads == 0) co_await yield();
+        co_await is_read.wait();
         EXPECT_EQ(reads, 1);
         co_return Result<>{};
     };
@@ -209,8 +212,8 @@ TEST(Core, StopsAskingForWritableWhenItWokeForNothing) {
         const Fd theirs(fds[1]);
         auto& core = this_core();
         auto* const entry = *core.watch(fds[0]);
-        const std::string block(64 * 1024, 'x');
-        std::string drain(1024 * 1024, ' ');
+        const std::string block(65'536, 'x');
+        std::string drain(1'048'576, ' ');
         const auto fill = [&] {
             while (::write(fds[0], block.data(), block.size()) > 0) continue;
             entry->ready &= static_cast<std::uint8_t>(~FdEntry::writable);

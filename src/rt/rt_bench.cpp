@@ -206,7 +206,7 @@ void ping_pong_of_plain_calls(benchmark::State& state) {
     const auto pair = make_pair();
     const std::string message(kMessageBytes, 'x');
     std::array<char, 4096> buffer{};
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
         for (const auto& [from, to] : {std::pair{0, 1}, std::pair{1, 0}}) {
             benchmark::DoNotOptimize(::write(pair[from].get(), message.data(), message.size()));
             benchmark::DoNotOptimize(::read(pair[to].get(), buffer.data(), buffer.size()));

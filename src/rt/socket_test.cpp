@@ -171,23 +171,23 @@ TEST(Socket, TheReaderMayCloseWhatTheWriterWaitsFor) {
         auto pair = make_pair();
         TaskGroup reader;
         TaskGroup writer;
-        bool is_closed = false;
+        Signal is_closed;
         const auto write = [](Socket& to) -> Async<> {
             const std::string block(1 << 20, 'x');
             co_return co_await to.write(block);
         };
-        const auto read = [](Socket& from, TaskGroup& other, bool& closed) -> Async<> {
+        const auto read = [](Socket& from, TaskGroup& other, Signal& closed) -> Async<> {
             std::array<char, 8> buffer{};
             auto count = co_await from.read(buffer);
             other.cancel();
             from.close();
-            closed = true;
+            closed.raise();
             co_return Result<>{};
         };
         reader.spawn(read(pair.ours, writer, is_closed));
         writer.spawn(write(pair.ours));
         pair.theirs = Fd();  // HUP: both are woken
-        while (!is_closed) co_await yield();
+        co_await is_closed.wait();
         co_return Result<>{};
     };
     EXPECT_TRUE(run(script()).has_value());

@@ -239,21 +239,21 @@ TEST(TaskGroup, WaitsUntilTheLastTaskEnded) {
 TEST(TaskGroup, MayGoWithTheParametersOfItsLastTask) {
     const auto script = []() -> Async<> {
         struct Owner {
-            explicit Owner(bool& flag) : is_gone(flag) {}
-            ~Owner() { is_gone = true; }
-            bool& is_gone;
+            explicit Owner(Signal& end) : gone(end) {}
+            ~Owner() { gone.raise(); }
+            Signal& gone;
             TaskGroup tasks;
         };
-        bool is_gone = false;
-        auto owner = std::make_shared<Owner>(is_gone);
+        Signal gone;
+        auto owner = std::make_shared<Owner>(gone);
         const auto task = [](std::shared_ptr<Owner> /*itself*/) -> Async<> {
             co_await yield();
             co_return Result<>{};
         };
         auto& tasks = owner->tasks;
         tasks.spawn(task(std::move(owner)));
-        EXPECT_FALSE(is_gone);
-        while (!is_gone) co_await yield();
+        EXPECT_FALSE(gone.is_raised());
+        co_await gone.wait();
         co_return Result<>{};
     };
     EXPECT_TRUE(run(script()).has_value());

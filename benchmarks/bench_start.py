@@ -9,12 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import harness
-from driver import BUILD, ROOT, Report, median, stopwatch
+from driver import ROOT, Report, median, stopwatch
 from subjects import UPSTREAM, FathomSubject
 
 FUNCTIONS = ROOT / "benchmarks/functions"
-RUNTIME = ROOT / "runtime"
-WATCHDOG = BUILD / "fathom-watchdog"
 OVER_FLOOR_MS_MAX = 2.0
 
 
@@ -31,13 +29,14 @@ def node() -> str:
     return shutil.which("node") or "node"
 
 
-def languages() -> list[Language]:
-    python = ["/usr/bin/python3", "-I", "-S", "-X", "utf8", RUNTIME / "python3/runner.py"]
+def languages(runtime: Path) -> list[Language]:
+    """`runtime`: the runners as the daemon wrote them, compiled ahead and all."""
+    python = ["/usr/bin/python3", "-I", "-S", "-X", "utf8", runtime / "python3/runner.py"]
     return [
         Language("C++", UPSTREAM.parent, floor=[UPSTREAM]),
         Language("Python", FUNCTIONS / "python", lang="python3", floor=python),
-        Language("Node", FUNCTIONS / "node", lang="node", floor=[node(), RUNTIME / "node/runner.cjs"]),
-        Language("shell", FUNCTIONS / "shell", fprocess="./hello.sh", floor=[WATCHDOG]),
+        Language("Node", FUNCTIONS / "node", lang="node", floor=[node(), runtime / "node/runner.cjs"]),
+        Language("shell", FUNCTIONS / "shell", fprocess="./hello.sh", floor=[runtime / "fathom-watchdog"]),
     ]
 
 
@@ -96,7 +95,7 @@ def run(report: Report, options) -> None:
     folder = Path(tempfile.mkdtemp(prefix="fathom-bench-"))
     try:
         subject.start()
-        for language in languages():
+        for language in languages(subject.fathom.data / "runtime"):
             if options.case in language.name:
                 measure(report, subject, language, 7 * options.rounds, folder)
     except harness.subprocess.TimeoutExpired as error:

@@ -7,15 +7,18 @@ function(write_list function_name root)
   set(index 0)
   foreach(file IN LISTS ARGN)
     cmake_path(GET file FILENAME path)
-    if(NOT path STREQUAL "fathom-watchdog")
-      cmake_path(RELATIVE_PATH file BASE_DIRECTORY ${root} OUTPUT_VARIABLE path)
-      set(mode false)
-    else()
+    set(mode false)
+    if(path STREQUAL "fathom-watchdog")
       set(mode true)
+    elseif(path MATCHES "\\.pyc$")
+      set(path "python3/__pycache__/${path}")
+    else()
+      cmake_path(RELATIVE_PATH file BASE_DIRECTORY ${root} OUTPUT_VARIABLE path)
     endif()
     file(SHA256 ${file} digest)
     string(APPEND digests "${path} ${digest}\n")
-    string(APPEND arrays "constexpr unsigned char k_${function_name}_${index}[] = {\n#embed \"${file}\"\n};\n")
+    # char: Clang 19 takes a first byte over 127 for negative, which unsigned char refuses.
+    string(APPEND arrays "constexpr char k_${function_name}_${index}[] = {\n#embed \"${file}\"\n};\n")
     string(APPEND entries "        {\"${path}\", text(k_${function_name}_${index}), ${mode}},\n")
     math(EXPR index "${index} + 1")
   endforeach()
@@ -43,8 +46,8 @@ file(WRITE ${OUT}/embedded.cpp "// Written by src/build/embed.cmake.
 namespace fathom::build {
 namespace {
 template <std::size_t bytes>
-[[maybe_unused]] std::string_view text(const unsigned char (&array)[bytes]) {
-    return {reinterpret_cast<const char*>(array), bytes};
+[[maybe_unused]] std::string_view text(const char (&array)[bytes]) {
+    return {array, bytes};
 }
 }  // namespace
 ${code}

@@ -64,6 +64,10 @@ Result<> make_folders(const std::filesystem::path& folder) {
 // No flush: after a power cut a missing or short file has the wrong size and is written again.
 Result<> write_files(const std::string& folder, std::span<const RuntimeFile> files) {
     if (is_there(folder, files)) return {};
+    // Python believes a compiled file of ours unseen (compile_runner.py): none of another version
+    // may stay.
+    std::error_code ignored;
+    std::filesystem::remove_all(folder + "/python3/__pycache__", ignored);
     for (const auto& file : files) {
         const auto path = fmt::format("{}/{}", folder, file.path);
         if (auto made = make_folders(std::filesystem::path(path).parent_path()); !made) return made;

@@ -47,6 +47,16 @@ TEST_F(RuntimeFilesTest, WritesAgainOnlyWhatDiffers) {
     EXPECT_EQ(content(stamp), runtime_stamp());
 }
 
+TEST_F(RuntimeFilesTest, LeavesNoCompiledRunnerOfAnotherVersion) {
+    ASSERT_TRUE(write_runtime(folder_));
+    const auto stale = folder_ + "/python3/__pycache__/_fathom.cpython-299.pyc";
+    fs::create_directories(folder_ + "/python3/__pycache__");
+    std::ofstream(stale) << "old";
+    std::ofstream(folder_ + "/STAMP") << "of another version";
+    ASSERT_TRUE(write_runtime(folder_));
+    EXPECT_FALSE(fs::exists(stale));
+}
+
 TEST_F(RuntimeFilesTest, SaysWhyItCannotWrite) {
     std::ofstream(folder_ + "/taken") << "a file";
     const auto written = write_runtime(folder_ + "/taken");

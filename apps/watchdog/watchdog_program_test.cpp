@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -352,6 +353,26 @@ TEST(Connections, AnswerPipelinedRequestsInOrder) {
     EXPECT_NE(second, std::string::npos);
     EXPECT_LT(first, second);
     EXPECT_TRUE(text.ends_with("\r\n\r\n3"));
+}
+
+TEST(Connections, WorkAtTheSameTime) {
+    // Several processes start and end at once, which share descriptors with us for a moment.
+    const Watchdog watchdog({"fprocess=cat"});
+    std::vector<std::unique_ptr<Client>> clients;
+    for (int number = 0; number < 8; ++number) {
+        clients.push_back(std::make_unique<Client>(watchdog.socket()));
+    }
+    const std::string body(20'000, 'z');
+    for (int round = 0; round < 30; ++round) {
+        for (auto& client : clients) {
+            client->send("POST / HTTP/1.1\r\nHost: f\r\nContent-Length: 20001\r\n\r\n" + body +
+                         "\n");
+        }
+        for (auto& client : clients) {
+            EXPECT_TRUE(client->read_to("\r\n\r\n").starts_with("HTTP/1.1 200"));
+            EXPECT_EQ(client->read_to("\n").size(), 20'001U);
+        }
+    }
 }
 
 TEST(Connections, InviteTheBodyOfAnExpectantClient) {

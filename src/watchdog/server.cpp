@@ -106,7 +106,13 @@ void Server::accept_some() {
             return;
         }
         const int fd = ::accept4(listener_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0) return;
+        if (fd < 0) {
+            const bool is_out_of_files = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+            if (!is_out_of_files) return;
+            listener_.want(0);  // until the next sweep: asking again at once would only spin
+            sweep_later();
+            return;
+        }
         const int on = 1;
         if (is_tcp_) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         connections_.push_back(std::make_unique<Connection>(*this, fd));
@@ -221,6 +227,7 @@ void Server::sweep() {
     const bool has_deadlines = std::any_of(connections_.begin(), connections_.end(),
                                            [](const auto& each) { return each->has_deadline(); });
     if (has_deadlines) sweep_later();
+    if (connections_.size() < connections_max_) listener_.want(EPOLLIN);
     // Nothing is at work: what the last calls held goes back to the system.
     if (in_flight_ == 0) ::malloc_trim(0);
 }

@@ -33,8 +33,9 @@ private:
     Async<> call(http::Exchange& exchange, std::string_view rest) {
         const auto& request = exchange.request();
         if (std::ranges::find(kCallMethods, request.method) == kCallMethods.end()) {
-            co_return co_await exchange.reply(
-                method_not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+            auto reply = method_not_allowed("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            invoke::add_call_fields(reply, exchange);
+            co_return co_await exchange.reply(std::move(reply));
         }
         const auto name = rest.substr(0, rest.find('/'));
         // The target as it was sent, less /function/NAME: path and query, byte for byte.

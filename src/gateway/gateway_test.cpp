@@ -193,6 +193,18 @@ TEST(Gateway, AsksForThePasswordOnSystemOnly) {
     });
 }
 
+TEST(Gateway, NamesTheCallInEveryAnswerToOne) {
+    run([](House& house) -> Async<> {
+        for (const auto* method : {"GET", "TRACE"}) {  // 404, 405
+            auto answer = co_await house.ask(method, "/function/none", "", "");
+            EXPECT_GE(answer->status, 404);
+            EXPECT_EQ(answer->header("X-Call-Id").size(), 36u) << method;
+            EXPECT_FALSE(answer->header("X-Start-Time").empty()) << method;
+        }
+        co_return Result<>{};
+    });
+}
+
 TEST(Gateway, TellsItsVersionsInFull) {
     run([](House& house) -> Async<> {
         auto answer = co_await house.ask("GET", "/system/info");

@@ -57,6 +57,12 @@ struct Flight {
         id = given.empty() ? own_id.text() : given;
     }
 
+    // What arrived of the body stays where it is only as long as nobody looks for what follows it:
+    // before waiting for the caller to leave.
+    void keep_first() {
+        if (first_kept.empty() && call.exchange.body().is_done()) first = first_kept = first;
+    }
+
     Call& call;
     std::shared_ptr<LocalRoute> route;
     Uuid own_id;
@@ -66,7 +72,9 @@ struct Flight {
     Deadline deadline;
     // What of the body had arrived with the head; goes along with every attempt.
     std::string_view first = call.exchange.body().try_read().value_or("");
+    std::string first_kept{};  // it, once the connection's buffer may be filled anew
     Duration waited{};
+    bool is_sent = false;               // bytes of the call went to a replica
     int status = kClientClosedRequest;  // of the answer that was begun
     bool is_callers_fault = false;      // the request's body broke off, or is too long or too slow
 };
@@ -161,27 +169,43 @@ http::Reply reply_for(const Flight& flight, const Error& error) {
     return reply;
 }
 
-// Every answer to a call names it, this one too.
 http::Reply reply_for_nobody(const Call& call) {
-    const auto given = call.exchange.request().headers.get("X-Call-Id");
-    const auto own = Uuid::random(rt::this_core().random());
-    const StartTime now(rt::this_core().clock().wall());
-    return {.status = 404,
-            .content_type = "text/plain; charset=utf-8",
-            .body = fmt::format("function {} is not deployed; see: fathom list\n", call.function),
-            .headers = {{"X-Call-Id", std::string(given.empty() ? own.text() : given)},
-                        {"X-Start-Time", std::string(now.view())},
-                        {"X-Served-By", std::string(kServedBy)},
-                        {"X-Content-Type-Options", "nosniff"}}};
+    http::Reply reply{
+        .status = 404,
+        .content_type = "text/plain; charset=utf-8",
+        .body = fmt::format("function {} is not deployed; see: fathom list\n", call.function),
+        .headers = {{"X-Content-Type-Options", "nosniff"}}};
+    add_call_fields(reply, call.exchange);
+    return reply;
 }
 
 // The function's answer to the caller, piece by piece as it comes.
 Async<> answer(Flight& flight, http::ClientExchange& upstream) {
     auto head = co_await upstream.head();
     if (!head) co_return fail(std::move(head).error());
+    if ((*head)->status < 200) {
+        co_return fail(Errc::bad_upstream, "it answered {}, which cannot be passed on",
+                       (*head)->status);
+    }
     flight.status = (*head)->status;
     flight.call.exchange.start(head_back(flight, **head));
     co_return co_await http::pump(upstream.body(), flight.call.exchange.out());
+}
+
+// Until the caller leaves. He gets no answer, and above all no end that makes half of one look
+// whole.
+Async<> until_left(http::Exchange& exchange) {
+    auto gone = co_await exchange.client_gone();
+    exchange.abort();
+    co_return gone;
+}
+
+Async<> take_into(Slot& slot, InvokerState& state, const std::shared_ptr<LocalRoute>& route,
+                  Deadline deadline) {
+    auto taken = co_await state.take(route, deadline);
+    if (!taken) co_return fail(std::move(taken).error());
+    slot = std::move(*taken);
+    co_return Result<>{};
 }
 
 // The rest of the caller's body to the function, as long as it wants it: it may answer before it
@@ -198,7 +222,7 @@ Async<> feed(Flight& flight, http::BodyWriter& to) {
         is_wanted = (co_await to.write(*piece)).has_value();
     }
     if (is_wanted) (void)co_await to.finish(from.trailers());
-    co_return co_await flight.call.exchange.client_gone();
+    co_return co_await until_left(flight.call.exchange);
 }
 
 }  // namespace
@@ -218,6 +242,15 @@ Invoker::Invoker(Directory& directory, Limits limits, observe::Registry& metrics
 Invoker::~Invoker() {
     auto& seat = state_->directory.seats_[static_cast<std::size_t>(rt::this_core_index())];
     std::erase(seat.invokers, state_.get());
+}
+
+void add_call_fields(http::Reply& reply, const http::Exchange& exchange) {
+    const auto given = exchange.request().headers.get("X-Call-Id");
+    const auto own = Uuid::random(rt::this_core().random());
+    const StartTime now(rt::this_core().clock().wall());
+    reply.headers.emplace_back("X-Call-Id", given.empty() ? own.text() : given);
+    reply.headers.emplace_back("X-Start-Time", now.view());
+    reply.headers.emplace_back("X-Served-By", kServedBy);
 }
 
 Async<> Invoker::call(Call call) {
@@ -246,10 +279,10 @@ Async<> Invoker::call(Call call) {
         if (call.exchange.has_started()) {
             call.exchange.abort();
         } else {
-            if (flight.deadline.has_passed())
-                served = fail(Errc::timed_out, "{}", timed_out_sentence(flight));
+            const bool is_late = flight.deadline.has_passed();
+            if (is_late) served = fail(Errc::timed_out, "{}", timed_out_sentence(flight));
             auto reply = reply_for(flight, served.error());
-            if (served.error().code() == Errc::timed_out) {
+            if (is_late) {
                 reply.headers.emplace_back(
                     "X-Fathom-Limit",
                     fmt::format("exec_timeout={}", to_text(flight.route->call_max)));
@@ -268,18 +301,23 @@ Async<> InvokerState::serve(Flight& flight) {
         auto slot = try_take(flight.route);
         if (!slot) {
             const auto since = rt::this_core().clock().now();
-            auto taken = co_await take(
-                flight.route, flight.deadline.sooner_of(Deadline::at(since + limits.wait_max)));
+            const auto by = flight.deadline.sooner_of(Deadline::at(since + limits.wait_max));
+            flight.keep_first();
+            auto taken = co_await rt::either(take_into(slot, *this, flight.route, by),
+                                             until_left(flight.call.exchange));
             const auto took = rt::this_core().clock().now() - since;
             flight.waited += took;
             flight.route->recorder.waited(took);
             if (!taken) co_return fail(std::move(taken).error());
-            slot = std::move(*taken);
+            if (!slot) co_return Result<>{};  // nobody waits for the answer any more
         }
         auto done = co_await exchange_with(flight, slot);
         if (done) co_return Result<>{};
-        // Only a refused connection leaves the request as it was: nothing of it was sent.
-        const bool is_untouched = done.error().code() == Errc::unavailable;
+        // Only a refused connection leaves the request as it was: nothing of it was sent. (Or it
+        // was sent on a connection closed long ago; its body may have made room for other bytes
+        // then.)
+        const bool is_untouched =
+            done.error().code() == Errc::unavailable && (!flight.is_sent || flight.first.empty());
         if (!is_untouched || attempt >= kAttemptsMax || flight.call.exchange.has_started()) {
             co_return fail(std::move(done).error().because("function " + flight.route->name));
         }
@@ -302,9 +340,9 @@ Async<> InvokerState::exchange_with(Flight& flight, Slot& slot) {
         if (!sent) co_return fail(std::move(sent).error());
         upstream = std::move(*sent);
     }
+    flight.is_sent = true;
     if (is_whole) {
-        co_return co_await rt::either(answer(flight, *upstream),
-                                      flight.call.exchange.client_gone());
+        co_return co_await rt::either(answer(flight, *upstream), until_left(flight.call.exchange));
     }
     co_return co_await rt::either(answer(flight, *upstream), feed(flight, upstream->out()));
 }

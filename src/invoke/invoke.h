@@ -105,6 +105,10 @@ struct Call {
     std::string_view target;    // what the function shall see: raw path and query, "/" at least
 };
 
+// Every answer to a call names it: X-Call-Id, X-Start-Time and X-Served-By, for those that no
+// Invoker made.
+void add_call_fields(http::Reply& reply, const http::Exchange& exchange);
+
 class Invoker {
 public:
     // On its core, during its life.

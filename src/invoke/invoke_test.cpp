@@ -38,6 +38,13 @@ Async<> behave(Behaviour& behaviour, http::Exchange& exchange) {
         exchange.abort();
         co_return Result<>{};
     }
+    if (head.path == "/_/half") {
+        http::ResponseHead half;
+        half.body = http::BodyLength::chunked();
+        exchange.start(half);
+        (void)co_await exchange.out().write("half");
+        co_return co_await exchange.client_gone();
+    }
     behaviour.seen.push_back(std::string(head.method) + " " + std::string(head.target));
     for (const auto* name : {"X-Call-Id", "X-Start-Time", "X-Forwarded-Host", "X-Forwarded-For"}) {
         if (head.headers.find(name)) behaviour.seen.emplace_back(name);
@@ -303,6 +310,82 @@ TEST(Invoke, PassesOnAChunkedBodyThatArrivesWholeWithItsHead) {
             }
             EXPECT_NE(answer.find("echo:whole"), std::string::npos) << answer;
         }
+        co_return Result<>{};
+    });
+}
+
+Async<std::string> read_to_end(rt::Socket& socket) {
+    std::string text;
+    std::array<char, 4096> buffer{};
+    for (;;) {
+        auto count = co_await within(Deadline::in(10s), socket.read(buffer));
+        if (!count || *count == 0) co_return text;
+        text.append(buffer.data(), *count);
+    }
+}
+
+TEST(Invoke, ACallerWhoLeavesTheQueueIsNotServed) {
+    run(
+        [](House& house) -> Async<> {
+            auto open = co_await house.open();
+            if (!open) co_return open;
+            {
+                auto socket = co_await rt::connect(house.gateway.address());
+                if (!socket) co_return fail(std::move(socket).error());
+                (void)co_await socket->write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+                while (house.fake->wakes({.name = "echo"}) == 0) co_await rt::yield();
+            }
+            while (house.directory->invocation_count({.name = "echo"}) == 0) co_await rt::yield();
+            EXPECT_NE(house.metrics.prometheus().find("code=\"499\"} 1"), std::string::npos);
+            house.fake->make_ready({.name = "echo"});
+            auto answer = co_await house.call();
+            EXPECT_EQ(answer->status, 201);
+            EXPECT_EQ(house.behaviour.seen.front(), "POST /a%2Fb?x=1");
+            co_return Result<>{};
+        },
+        [](House& house) { house.fake_options.readiness = Fake::Readiness::by_hand; });
+}
+
+TEST(Invoke, KeepsABodyThatWaitsApartFromTheRequestBehindIt) {
+    run(
+        [](House& house) -> Async<> {
+            auto open = co_await house.open();
+            if (!open) co_return open;
+            auto socket = co_await rt::connect(house.gateway.address());
+            if (!socket) co_return fail(std::move(socket).error());
+            (void)co_await socket->write(
+                "PUT /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nfirst");
+            while (house.fake->wakes({.name = "echo"}) == 0) co_await rt::yield();
+            (void)co_await socket->write(
+                "PUT /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\n"
+                "second");
+            for (int turn = 0; turn < 50; ++turn) co_await rt::yield();
+            house.fake->make_ready({.name = "echo"});
+            auto answers = co_await read_to_end(*socket);
+            EXPECT_NE(answers->find("echo:first"), std::string::npos) << *answers;
+            EXPECT_NE(answers->find("echo:second"), std::string::npos) << *answers;
+            co_return Result<>{};
+        },
+        [](House& house) { house.fake_options.readiness = Fake::Readiness::by_hand; });
+}
+
+TEST(Invoke, NeverEndsHalfAnAnswerForACallerWhoLeft) {
+    run([](House& house) -> Async<> {
+        auto open = co_await house.open();
+        if (!open) co_return open;
+        auto socket = co_await rt::connect(house.gateway.address());
+        if (!socket) co_return fail(std::move(socket).error());
+        (void)co_await socket->write("GET /_/half HTTP/1.1\r\nHost: x\r\n\r\n");
+        std::array<char, 4096> buffer{};
+        std::string answer;
+        while (answer.find("half") == std::string::npos) {
+            auto count = co_await within(Deadline::in(10s), socket->read(buffer));
+            if (!count || *count == 0) co_return fail(Errc::bad_upstream, "no answer");
+            answer.append(buffer.data(), *count);
+        }
+        socket->shut_write();
+        auto rest = co_await read_to_end(*socket);
+        EXPECT_EQ(rest->find("0\r\n\r\n"), std::string::npos) << *rest;
         co_return Result<>{};
     });
 }

@@ -40,9 +40,16 @@ void connect(LocalRoute& route, int cores) {
 
 // Takes a place, if the replica has one left.
 bool take_place(provider::ReplicaLoad& load, unsigned capacity) {
-    const auto before = load.in_flight.fetch_add(1);
-    if (capacity == 0 || before < capacity) return true;
-    load.in_flight.fetch_sub(1);
+    if (capacity == 0) {
+        load.in_flight.fetch_add(1);
+        return true;
+    }
+    // Never one too many, not even for a moment: another core would look just then, see no room,
+    // and wait for a call that ended already.
+    auto now = load.in_flight.load();
+    while (now < capacity) {
+        if (load.in_flight.compare_exchange_weak(now, now + 1)) return true;
+    }
     return false;
 }
 
@@ -134,7 +141,8 @@ Slot InvokerState::try_take(const std::shared_ptr<LocalRoute>& route) {
     for (std::size_t i = 0; i < count; ++i) {
         const auto& candidate = replicas[(route->turn + i) % count];
         const auto& load = *candidate->replica.load;
-        const auto in_flight = load.in_flight.load(std::memory_order_relaxed);
+        // In order with waiting_cores, which take() writes before it looks here.
+        const auto in_flight = load.in_flight.load();
         const auto capacity = candidate->replica.capacity;
         if ((capacity > 0 && in_flight >= capacity) ||
             load.is_gone.load(std::memory_order_relaxed)) {

@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,8 +15,23 @@ namespace {
 
 constexpr uid_t kUnnamedId = 60600;
 constexpr std::string_view kDefaultUser = "fathom";
-// These stay root's: the keeper serves whoever owns them.
-constexpr std::string_view kKeeperFolder = "keeper";
+
+// Whether nothing would be taken from anybody.
+bool is_ours_or_empty(const std::string& folder) {
+    std::error_code error;
+    return std::filesystem::exists(folder + "/FORMAT", error) ||
+           std::filesystem::is_empty(folder, error);
+}
+
+// The keeper works there as root, in a folder whose owner is not: nobody else may have made it.
+Result<> check_keeper_folder(const std::string& data_folder) {
+    const auto folder = data_folder + "/keeper";
+    struct stat about{};
+    if (::lstat(folder.c_str(), &about) != 0) return {};
+    if (S_ISDIR(about.st_mode) && about.st_uid == 0) return {};
+    return fail(Errc::forbidden, "{} is not a folder of root's; remove it, it is made anew",
+                folder);
+}
 
 }  // namespace
 
@@ -27,9 +43,15 @@ Result<Identity> daemon_identity(const std::string& name) {
                 name);
 }
 
-Result<> prepare_folder(const std::string& folder, Identity owner) {
+Result<> prepare_folder(std::string folder, Identity owner) {
+    while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
     std::error_code error;
-    std::filesystem::create_directories(folder, error);
+    const auto parent = std::filesystem::path(folder).parent_path();
+    if (!parent.empty()) std::filesystem::create_directories(parent, error);
+    // Its mode at once: what it will hold is nobody else's business.
+    if (!error && ::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+        error.assign(errno, std::generic_category());
+    }
     if (error) {
         return fail(Errc::forbidden, "the data folder {} cannot be made by user {}: {}", folder,
                     ::geteuid(), error.message());
@@ -47,25 +69,30 @@ Result<> prepare_folder(const std::string& folder, Identity owner) {
                     "that user with --user",
                     folder, about.st_uid);
     }
+    // Nor is one of the machine's (--data /srv).
+    if (about.st_uid != owner.uid && !is_ours_or_empty(folder)) {
+        return fail(Errc::forbidden,
+                    "{} is not empty and has no FORMAT file, so it is not a data folder of "
+                    "fathom's; accepted: an empty or new folder",
+                    folder);
+    }
+    if (about.st_uid == owner.uid) return check_keeper_folder(folder);
     if (::chown(folder.c_str(), owner.uid, owner.gid) != 0 || ::chmod(folder.c_str(), 0700) != 0) {
         return fail_errno(Errc::forbidden, errno, "the data folder " + folder);
     }
     return {};
 }
 
-Result<> give_contents(const std::string& folder, Identity owner) {
-    if (::geteuid() != 0) return {};
-    std::error_code error;
-    namespace fs = std::filesystem;
-    for (const auto& entry : fs::directory_iterator(folder, error)) {
-        if (entry.path().filename() == kKeeperFolder) continue;
-        struct stat about{};
-        if (::lstat(entry.path().c_str(), &about) != 0 || about.st_uid == owner.uid) continue;
-        if (::lchown(entry.path().c_str(), owner.uid, owner.gid) != 0) {
-            return fail_errno(Errc::forbidden, errno, "give away " + entry.path().string());
-        }
-    }
-    return {};
+FilesAs::FilesAs(Identity owner) : is_changed_(::geteuid() == 0 && !owner.is_root()) {
+    if (!is_changed_) return;
+    ::setfsgid(owner.gid);
+    ::setfsuid(owner.uid);
+}
+
+FilesAs::~FilesAs() {
+    if (!is_changed_) return;
+    ::setfsuid(0);
+    ::setfsgid(0);
 }
 
 Result<> become(Identity identity) {

@@ -21,11 +21,23 @@ struct Identity {
 // Errors: invalid    no such user
 Result<Identity> daemon_identity(const std::string& name);
 
-// Makes `folder` (0700) where missing and gives it to `owner`, with what the owner's modules keep
-// in it; the keeper's own folder stays as it is. Only root can and needs to. Errors: forbidden
-// names the folder and the user
-Result<> prepare_folder(const std::string& folder, Identity owner);
-Result<> give_contents(const std::string& folder, Identity owner);
+// Makes `folder` (0700) where missing and, as root, gives it to `owner`, if it is empty or a data
+// folder already. Any other is left as it is: state::DataFolder refuses it.
+// Errors: forbidden    names the folder and the user
+Result<> prepare_folder(std::string folder, Identity owner);
+
+// While it lives, root makes, follows and opens files as `owner`: the data folder is the owner's,
+// and whoever broke into the daemon could lay links there for the next start. Nothing for others.
+class FilesAs {
+public:
+    explicit FilesAs(Identity owner);
+    ~FilesAs();
+    FilesAs(const FilesAs&) = delete;
+    FilesAs& operator=(const FilesAs&) = delete;
+
+private:
+    const bool is_changed_;
+};
 
 // Drops to `identity` for good: no groups, no capabilities, no way back.
 Result<> become(Identity identity);

@@ -44,6 +44,10 @@ int explain(const std::vector<std::string>& arguments) {
         std::fprintf(stderr, "fathom config explain: %s\n", loaded.error().message().c_str());
         return app::kExitUsage;
     }
+    if (loaded->wants_help) {
+        std::fputs(app::serve_help().c_str(), stdout);
+        return 0;
+    }
     for (const auto& [name, value, source] : loaded->explained) {
         std::printf("%-18s %-24s %s\n", name.c_str(), value.c_str(), source.c_str());
     }

@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -47,10 +49,29 @@ Result<std::optional<rt::Address>> parse_listen(std::string_view flag, const std
     return std::optional(*address);
 }
 
-std::string default_data_folder(const Environment& environment) {
+Result<std::string> default_data_folder(const Environment& environment) {
     if (::geteuid() == 0) return "/var/lib/fathom";
-    if (const auto state = environment("XDG_STATE_HOME")) return *state + "/fathom";
-    return environment("HOME").value_or("/tmp") + "/.local/state/fathom";
+    // The XDG specification: what is not absolute is not there.
+    const auto state = environment("XDG_STATE_HOME").value_or("");
+    if (state.starts_with('/')) return state + "/fathom";
+    const auto home = environment("HOME").value_or("");
+    if (home.starts_with('/')) return home + "/.local/state/fathom";
+    return fail(Errc::invalid, "--data: missing, and there is no HOME; accepted: a folder");
+}
+
+// In `data`, which becomes the working folder: locks it and writes what sandboxes are shown.
+Result<state::DataFolder> move_in(const std::string& data, Identity identity) {
+    // First: a user who owns the folder need not be let through the ones above it.
+    if (::chdir(data.c_str()) != 0) {
+        return fail_errno(Errc::forbidden, errno, "the data folder " + data);
+    }
+    const FilesAs owner(identity);
+    auto folder = state::DataFolder::open(".");
+    if (!folder) return fail(std::move(folder).error().because(data));
+    if (auto written = build::write_runtime("runtime"); !written) {
+        return fail(std::move(written).error().because(data));
+    }
+    return folder;
 }
 
 // Everything that lives while Fathom serves, in the order it is made. Members die in reverse.
@@ -157,6 +178,22 @@ Async<> stop_in_order(http::Server& api, http::Server& metrics, provider::Local&
     co_return Result<>{};
 }
 
+Async<> end_at_second(Signals& signals) {
+    (void)co_await signals.next();
+    co_return fail(Errc::timed_out, "a second signal came");
+}
+
+// Other cores are in the midst of calls, and what they use cannot go before they have ended: the
+// process goes, as in a crash, which every start is ready for. But replicas must not stay.
+Async<> leave_at_once(sandbox::Keeper& keeper, House& house) {
+    constexpr Duration kLastWordsWithin = 2s;
+    house.log.warn("serve.cut_short", {});
+    if (house.owns_keeper) {
+        (void)co_await within(Deadline::in(kLastWordsWithin), keeper.shut_down(0s));
+    }
+    std::_Exit(kExitFailed);
+}
+
 Async<> live(rt::Runtime& runtime, House& house) {
     const auto& settings = house.settings;
     auto& log = house.log;
@@ -246,9 +283,9 @@ Async<> live(rt::Runtime& runtime, House& house) {
 
     (void)co_await signals->next();
     log.info("serve.draining", {{"at_most", settings.drain}});
-    // A second signal cuts the drain short.
-    (void)co_await rt::either(stop_in_order(api, metrics_server, local, keeper, house),
-                              signals->next());
+    auto stopped = co_await rt::either(stop_in_order(api, metrics_server, local, keeper, house),
+                                       end_at_second(*signals));
+    if (!stopped) (void)co_await leave_at_once(keeper, house);
     log.info("serve.stopped");
     co_return Result<>{};
 }
@@ -273,27 +310,28 @@ int serve(Settings settings, const Environment& environment) {
     // As root: what the keeper needs, and the folder.
     auto identity = daemon_identity(wanted.user);
     if (!identity) return report(kExitUsage, identity.error());
-    if (wanted.data.empty()) wanted.data = default_data_folder(environment);
+    if (wanted.data.empty()) {
+        auto standard = default_data_folder(environment);
+        if (!standard) return report(kExitUsage, standard.error());
+        wanted.data = std::move(*standard);
+    }
     if (auto ready = prepare_folder(wanted.data, *identity); !ready) {
         return report(kExitDataFolder, ready.error());
     }
     if (!wanted.ready_file.empty()) {
-        house.ready_file = rt::Fd(
-            ::open(wanted.ready_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+        house.ready_file =
+            rt::Fd(::open(wanted.ready_file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
         if (!house.ready_file) {
             auto why = fail_errno(Errc::invalid, errno, wanted.ready_file);
             return report(kExitUsage, std::move(why).error().because("--ready-file"));
         }
     }
-    auto folder = state::DataFolder::open(wanted.data);
+    auto folder = move_in(wanted.data, *identity);
     if (!folder) return report(kExitDataFolder, folder.error());
-    if (::chdir(wanted.data.c_str()) != 0) {
-        return report(kExitDataFolder, fail_errno(Errc::forbidden, errno, wanted.data).error());
-    }
     house.data = std::filesystem::current_path().string();
-    if (auto runtime = build::write_runtime("runtime"); !runtime) {
-        return report(kExitDataFolder, runtime.error());
-    }
+    // Only now: until the folder was ours, it may have been another daemon's. A pipe stays as it
+    // is.
+    if (house.ready_file) (void)!::ftruncate(house.ready_file.get(), 0);
 
     auto line = sandbox::start_or_find_keeper(
         {.data_folder = house.data, .daemon_uid = identity->uid, .daemon_gid = identity->gid});
@@ -302,10 +340,7 @@ int serve(Settings settings, const Environment& environment) {
     house.line = std::move(*line);
     house.owns_keeper = true;
 
-    // From here on without privileges; what is in the folder is the daemon's.
-    if (auto given = give_contents(".", *identity); !given) {
-        return report(kExitDataFolder, given.error());
-    }
+    // From here on without privileges.
     if (auto dropped = become(*identity); !dropped) return report(kExitFailed, dropped.error());
     SystemRandom random;
     auto password = load_password(random);
@@ -314,7 +349,8 @@ int serve(Settings settings, const Environment& environment) {
 
     Signals::block();
     const int cpus = static_cast<int>(std::thread::hardware_concurrency());
-    rt::Runtime runtime({.cores = wanted.cores > 0 ? wanted.cores : std::max(1, cpus)}, clock);
+    rt::Runtime runtime(
+        {.cores = wanted.cores > 0 ? wanted.cores : std::clamp(cpus, 1, rt::kCoresMax)}, clock);
     auto lived = runtime.run(live(runtime, house));
     if (!lived && house.exit_status == 0) return report(kExitFailed, lived.error());
     return house.exit_status;

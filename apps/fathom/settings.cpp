@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <exception>
 
 namespace fathom::app {
 namespace {
@@ -46,9 +47,23 @@ Result<> read_choice(std::string& into, std::string_view text,
     return {};
 }
 
-template <class T>
-Result<> take(T& into, Result<T> parsed) {
+// A time that something has to happen in; `least` keeps "5" ns and 0 out.
+Result<> read_time(Duration& into, std::string_view text, Duration least) {
+    auto parsed = parse_duration(text);
     if (!parsed) return fail(std::move(parsed).error());
+    if (*parsed < least) {
+        return fail(Errc::invalid, "\"{}\"; accepted: {} or more", text, to_text(least));
+    }
+    into = *parsed;
+    return {};
+}
+
+Result<> read_size(Bytes& into, std::string_view text, Bytes least, Bytes most) {
+    auto parsed = parse_bytes(text);
+    if (!parsed) return fail(std::move(parsed).error());
+    if (*parsed < least || *parsed > most) {
+        return fail(Errc::invalid, "\"{}\"; accepted: {} to {} bytes", text, least, most);
+    }
     into = *parsed;
     return {};
 }
@@ -82,7 +97,7 @@ const std::vector<Setting>& all_settings() {
          [](const S& s) { return std::string(s.basic_auth ? "true" : "false"); }},
         {"--upstream-timeout", "FATHOM_UPSTREAM_TIMEOUT", "DURATION",
          "the whole of a call; a function's exec_timeout wins",
-         [](S& s, V t) { return take(s.upstream_timeout, parse_duration(t)); },
+         [](S& s, V t) { return read_time(s.upstream_timeout, t, 1ms); },
          [](const S& s) { return to_text(s.upstream_timeout); }},
         {"--in-flight-max", "FATHOM_IN_FLIGHT_MAX", "N",
          "calls in flight over all functions; 503 beyond",
@@ -90,13 +105,13 @@ const std::vector<Setting>& all_settings() {
          [](const S& s) { return std::to_string(s.in_flight_max); }},
         {"--header-bytes-max", "FATHOM_HEADER_BYTES_MAX", "SIZE",
          "request line and header fields together; 431 beyond",
-         [](S& s, V t) { return take(s.header_bytes_max, parse_bytes(t)); },
+         [](S& s, V t) { return read_size(s.header_bytes_max, t, 1_KiB, 64_MiB); },
          [](const S& s) { return std::to_string(s.header_bytes_max); }},
         {"--body-bytes-max", "FATHOM_BODY_BYTES_MAX", "SIZE", "the body of a call; 413 beyond",
-         [](S& s, V t) { return take(s.body_bytes_max, parse_bytes(t)); },
+         [](S& s, V t) { return read_size(s.body_bytes_max, t, 0, INT64_MAX); },
          [](const S& s) { return std::to_string(s.body_bytes_max); }},
         {"--drain", "FATHOM_DRAIN", "DURATION", "what running calls get to finish on SIGTERM",
-         [](S& s, V t) { return take(s.drain, parse_duration(t)); },
+         [](S& s, V t) { return read_time(s.drain, t, 0s); },
          [](const S& s) { return to_text(s.drain); }},
         {"--log-format", "FATHOM_LOG_FORMAT", "FORMAT", "text or json",
          [](S& s, V t) { return read_choice(s.log_format, t, {"text", "json"}); },
@@ -148,6 +163,8 @@ public:
             return fail(Errc::invalid, "{}: cannot be read", path);
         } catch (const YAML::Exception& wrong) {
             return fail(Errc::invalid, "{}:{}: {}", path, wrong.mark.line + 1, wrong.msg);
+        } catch (const std::exception& wrong) {  // a folder
+            return fail(Errc::invalid, "{}: cannot be read: {}", path, wrong.what());
         }
         if (document.IsNull()) return {};
         if (!document.IsMap()) return fail(Errc::invalid, "{}: accepted: a map of settings", path);

@@ -158,6 +158,31 @@ class Serve(harness.OwnFathomCase):
             self.assertTrue(caller.recv(65536).startswith(b"HTTP/1.1 200 "))
         self.assertEqual(fathom.wait(), 0)
 
+    def test_a_second_signal_ends_it_at_once_and_leaves_nothing(self):
+        fathom = self.new_fathom("--cores", "2").start()
+        fathom.deploy("report")
+        callers = [self.enterContext(fathom.connect()) for _ in range(4)]
+        for caller in callers:
+            caller.sendall(b"POST /function/report HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
+        harness.eventually(lambda: in_flight(fathom) >= len(callers))
+        fathom.process.terminate()
+        harness.eventually(lambda: is_refusing(fathom))
+        fathom.process.terminate()
+        self.assertEqual(fathom.wait(), 1, fathom.log())
+        self.assertIn("serve.cut_short", fathom.log_file.read_text())
+        harness.eventually(fathom.traces, lambda traces: not traces)
+        fathom.start()
+        fathom.wait_available("report")
+
+    def test_a_second_daemon_leaves_the_ready_file_of_the_first(self):
+        fathom = self.new_fathom().start()
+        before = fathom.ready_file.read_text()
+        second = harness.subprocess.run(
+            [harness.FATHOM, "serve", "--data", fathom.data, "--ready-file", fathom.ready_file,
+             "--listen", "127.0.0.1:0"], capture_output=True, timeout=60)
+        self.assertEqual(second.returncode, 4)
+        self.assertEqual(fathom.ready_file.read_text(), before)
+
 
 def in_flight(fathom) -> float:
     lines = [line for line in fathom.metrics().splitlines() if "in_flight" in line and line[0] != "#"]

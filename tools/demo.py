@@ -28,6 +28,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STORE = ROOT / "store"
+DEFAULT_GATEWAY = "http://127.0.0.1:8080"
 READY_SECONDS_MAX = 30
 CALL_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 20
@@ -206,6 +207,7 @@ def show(call: dict, answer: Answer) -> None:
 
 def show_where(ready: dict, fathom: Path) -> None:
     name = os.path.relpath(fathom)
+    gateway = "" if ready["api"] == DEFAULT_GATEWAY else f" -g {ready['api']}"
     print(f"""
 API        {ready['api']}
 Metrics    {ready.get('metrics') or 'off'}
@@ -213,7 +215,7 @@ User       {ready['username']}, password in {ready['password_file']}
 
 Try, in another terminal:
   curl {ready['api']}/function/banner -d hello
-  {name} list
+  {name} list{gateway}
 Ctrl-C stops Fathom and every function.""", flush=True)
 
 
@@ -286,8 +288,9 @@ def main() -> int:
     parser.add_argument("--fathom", type=Path, required=True, help="the binary")
     parser.add_argument("--smoke", action="store_true", help="try everything on free ports and exit 0 or 1")
     options, arguments = parser.parse_known_args()
-    # SIGTERM ends the daemon too, the same way as Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    # Both end the daemon too, also where a script started us in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return (smoke if options.smoke else stay)(options.fathom.resolve(), arguments)
     except DemoError as error:

@@ -169,11 +169,24 @@ Async<> gave_up(House& house, sandbox::Keeper& keeper, int status, Error error) 
     co_return co_await failed(house, status, std::move(error));
 }
 
-Async<> stop_in_order(http::Server& api, http::Server& metrics, provider::Local& local,
-                      sandbox::Keeper& keeper, House& house) {
+// Afterwards no change runs any more, and no core has a message left that tells of one: what they
+// name may go.
+Async<> end_changes(gateway::Services& services, provider::Local& local) {
+    constexpr Duration kChangesWithin = 5s;
+    (void)co_await within(Deadline::in(kChangesWithin), services.home_tasks.wait_empty());
+    services.home_tasks.cancel();
+    local.close();
+    for (int index = 0; index < services.runtime.core_count(); ++index) {
+        (void)co_await rt::on_core(services.runtime.core(index), []() -> Result<> { return {}; });
+    }
+    co_return Result<>{};
+}
+
+Async<> stop_in_order(http::Server& api, http::Server& metrics, gateway::Services& services,
+                      provider::Local& local, sandbox::Keeper& keeper, House& house) {
     (void)co_await api.drain(Deadline::in(house.settings.drain));
     (void)co_await metrics.drain(Deadline::in(1s));
-    local.close();
+    (void)co_await end_changes(services, local);
     if (house.owns_keeper) (void)co_await keeper.shut_down(kReplicaGrace);
     co_return Result<>{};
 }
@@ -245,12 +258,14 @@ Async<> live(rt::Runtime& runtime, House& house) {
 
     http::Server::Options server;
     server.limits.head_bytes_max = settings.header_bytes_max;
-    server.limits.body_bytes_max = settings.body_bytes_max;
+    // Of calls; the gateway limits each kind of request.
+    server.limits.body_bytes_max =
+        std::max(settings.body_bytes_max, services.limits.bundle_bytes_max);
     http::Server api(runtime, server);
     auto listening =
         co_await api.start(house.api_address, [&](rt::Core&) { return make_gateway(services); });
     if (!listening) {
-        local.close();
+        (void)co_await end_changes(services, local);
         co_return co_await gave_up(house, keeper, kExitAddress,
                                    std::move(listening).error().because("--listen"));
     }
@@ -283,8 +298,9 @@ Async<> live(rt::Runtime& runtime, House& house) {
 
     (void)co_await signals->next();
     log.info("serve.draining", {{"at_most", settings.drain}});
-    auto stopped = co_await rt::either(stop_in_order(api, metrics_server, local, keeper, house),
-                                       end_at_second(*signals));
+    auto stopped =
+        co_await rt::either(stop_in_order(api, metrics_server, services, local, keeper, house),
+                            end_at_second(*signals));
     if (!stopped) (void)co_await leave_at_once(keeper, house);
     log.info("serve.stopped");
     co_return Result<>{};

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "provider/fake/fake.h"
@@ -201,6 +202,29 @@ TEST(Gateway, NamesTheCallInEveryAnswerToOne) {
             EXPECT_EQ(answer->header("X-Call-Id").size(), 36u) << method;
             EXPECT_FALSE(answer->header("X-Start-Time").empty()) << method;
         }
+        co_return Result<>{};
+    });
+}
+
+TEST(Gateway, SaysThatItClosesBehindABodyItRefuses) {
+    run([](House& house) -> Async<> {
+        house.services.limits.bundle_bytes_max = 10;
+        auto socket = co_await rt::connect(house.server.address());
+        if (!socket) co_return fail(std::move(socket).error());
+        const auto request = fmt::format(
+            "POST /system/bundles HTTP/1.1\r\nHost: x\r\nAuthorization: {}\r\n"
+            "Content-Length: 20\r\n\r\n01234567890123456789",
+            kAdmin);
+        (void)co_await socket->write(request);
+        std::string answer;
+        std::array<char, 4096> buffer{};
+        for (;;) {
+            auto count = co_await within(Deadline::in(10s), socket->read(buffer));
+            if (!count || *count == 0) break;
+            answer.append(buffer.data(), *count);
+        }
+        EXPECT_TRUE(answer.starts_with("HTTP/1.1 413 ")) << answer;
+        EXPECT_NE(answer.find("Connection: close"), std::string::npos) << answer;
         co_return Result<>{};
     });
 }

@@ -196,7 +196,8 @@ void Connection::start(const ResponseHead& head) {
     // The client may send the body or not: only closing makes clear what comes next.
     if (reader_.owes_continue()) stays_open_ = false;
     reader_.continue_through(nullptr);
-    if (shard_.is_draining) stays_open_ = false;
+    // Nor is it clear behind a body that is too long or not framed.
+    if (shard_.is_draining || reader_.refusal_status() != 0) stays_open_ = false;
     writer_.hold_through(stays_open_ ? this : nullptr);
 
     const ResponseForm form{.is_to_head = request_.method == "HEAD",

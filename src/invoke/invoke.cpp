@@ -81,6 +81,13 @@ struct Flight {
 
 namespace {
 
+// An empty one counts as none.
+bool is_ours_to_fill(const http::Header& field) {
+    return field.value.empty() && (http::equals_ignoring_case(field.name, "X-Call-Id") ||
+                                   http::equals_ignoring_case(field.name, "X-Forwarded-Host") ||
+                                   http::equals_ignoring_case(field.name, "X-Forwarded-For"));
+}
+
 // The head the function sees (docs/function-contract.md).
 http::RequestHead head_for(const Flight& flight, std::string_view peer) {
     const auto& request = flight.call.exchange.request();
@@ -89,6 +96,11 @@ http::RequestHead head_for(const Flight& flight, std::string_view peer) {
     head.target = flight.call.target;
     head.body = request.body;
     http::add_end_to_end(head.headers, request.headers);
+    if (std::ranges::any_of(head.headers, is_ours_to_fill)) {
+        for (const auto& field : std::exchange(head.headers, {})) {
+            if (!is_ours_to_fill(field)) head.headers.add(field.name, field.value);
+        }
+    }
     if (request.headers.get("X-Call-Id").empty()) head.headers.add("X-Call-Id", flight.id);
     head.headers.add("X-Start-Time", flight.start_time.view());
     if (request.headers.get("X-Forwarded-Host").empty() && !request.authority.empty()) {

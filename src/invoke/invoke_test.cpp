@@ -47,7 +47,7 @@ Async<> behave(Behaviour& behaviour, http::Exchange& exchange) {
     }
     behaviour.seen.push_back(std::string(head.method) + " " + std::string(head.target));
     for (const auto* name : {"X-Call-Id", "X-Start-Time", "X-Forwarded-Host", "X-Forwarded-For"}) {
-        if (head.headers.find(name)) behaviour.seen.emplace_back(name);
+        if (!head.headers.get(name).empty()) behaviour.seen.emplace_back(name);
     }
     behaviour.most_at_once = std::max(behaviour.most_at_once, ++behaviour.at_once);
     if (behaviour.hold != nullptr) co_await behaviour.hold->wait();
@@ -386,6 +386,21 @@ TEST(Invoke, NeverEndsHalfAnAnswerForACallerWhoLeft) {
         socket->shut_write();
         auto rest = co_await read_to_end(*socket);
         EXPECT_EQ(rest->find("0\r\n\r\n"), std::string::npos) << *rest;
+        co_return Result<>{};
+    });
+}
+
+TEST(Invoke, FillsFieldsThatCameEmpty) {
+    run([](House& house) -> Async<> {
+        auto open = co_await house.open();
+        if (!open) co_return open;
+        auto answer = co_await http::call_once(
+            house.gateway.address(),
+            {.headers = {{"x-call-id", ""}, {"X-Forwarded-For", ""}, {"X-Forwarded-Host", ""}}});
+        EXPECT_EQ(answer->header("X-Call-Id").size(), 36u);
+        const std::vector<std::string> expected = {"GET /", "X-Call-Id", "X-Start-Time",
+                                                   "X-Forwarded-Host", "X-Forwarded-For"};
+        EXPECT_EQ(house.behaviour.seen, expected);
         co_return Result<>{};
     });
 }

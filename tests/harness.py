@@ -33,7 +33,7 @@ BUILD = Path(os.environ.get("FATHOM_BUILD", ROOT / "build/dev"))
 FATHOM = BUILD / "fathom"
 FUNCTIONS = ROOT / "tests/functions"
 # Sanitized builds and shared machines are slow; nothing waits this long when all is well.
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 @dataclass

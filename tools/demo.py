@@ -60,7 +60,11 @@ class Daemon:
         self.log_file = log_file
         output = log_file.open("wb") if log_file else None
         command = [fathom, "serve", "--ready-file", self.ready_file, *arguments]
-        self.process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        # In a process group of its own: Ctrl-C comes to us alone, and stop() makes one signal of it. Two
+        # would cut calls short.
+        self.process = subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, process_group=0
+        )
 
     def wait_ready(self) -> dict:
         give_up = time.monotonic() + READY_SECONDS_MAX
@@ -74,6 +78,15 @@ class Daemon:
             time.sleep(0.02)
         raise DemoError(f"fathom serve was not ready within {READY_SECONDS_MAX} s{self.log()}")
 
+    def wait_end(self) -> None:
+        try:
+            self.process.wait(STOP_SECONDS_MAX)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            # A call does not end, or the user does not want to wait for it: the second signal ends it. To
+            # kill the daemon would leave the functions to the next one.
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(STOP_SECONDS_MAX)
+
     def log(self) -> str:
         if not self.log_file:
             return ""
@@ -83,7 +96,7 @@ class Daemon:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(STOP_SECONDS_MAX)
+            self.wait_end()
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -277,8 +290,9 @@ def stay(fathom: Path, arguments: list[str]) -> int:
             show_where(ready, fathom)
             return daemon.process.wait()
         except KeyboardInterrupt:
-            print("\nstopping", flush=True)
-            return 0
+            print("\nstopping; calls that run get some seconds, Ctrl-C again cuts them", flush=True)
+            daemon.stop()
+            return 0 if daemon.process.returncode == 0 else 1
         finally:
             daemon.stop()
 

@@ -84,6 +84,10 @@ Async<http::Reply> deploy(Request& request, provider::DeployMode mode) {
     auto spec = function::read_deployment(*body);
     if (!spec) co_return fail(std::move(spec).error());
     if (auto good = function::check(*spec); !good) co_return fail(std::move(good).error());
+    // Refused rather than ignored: the function would start, and miss its file at the first call.
+    if (!spec->secrets.empty())
+        co_return fail(Errc::invalid, "secret \"{}\" does not exist: there are no secrets yet",
+                       spec->secrets.front());
     auto& services = request.services;
     auto done = co_await change(services, [&services, mode, spec = std::move(*spec)]() mutable {
         return services.provider.deploy(std::move(spec), mode);

@@ -147,6 +147,11 @@ Result<> FolderStore::open() {
 Result<Image> FolderStore::find(std::string_view reference) const {
     const auto index = index_.load();
     if (const auto found = index->find(reference); found != index->end()) return found->second;
+    if (!reference.starts_with("fathom.local/") && reference.contains('/'))
+        return fail(Errc::not_found,
+                    "the image \"{}\" is not here: container images are not run yet; deploy the "
+                    "function's folder instead (handler: and lang: in stack.yml, or fprocess:)",
+                    reference);
     std::string others;
     for (const auto& [digest, image] : *index) {
         if (image.reference == reference) return image;

@@ -167,6 +167,13 @@ TEST_F(StoreTest, NamesWhatThereIsWhenAReferenceIsUnknown) {
     EXPECT_NE(missing.error().message().find(image->reference), std::string::npos);
 }
 
+TEST_F(StoreTest, SaysThatContainerImagesAreNotRunYet) {
+    const auto missing = store_->find("ghcr.io/openfaas/figlet:latest");
+    ASSERT_FALSE(missing);
+    EXPECT_EQ(missing.error().code(), Errc::not_found);
+    EXPECT_NE(missing.error().message().find("container images"), std::string::npos);
+}
+
 TEST_F(StoreTest, ForgetsARemovedImage) {
     const auto image = put(bundle({kHandler}));
     ASSERT_TRUE(image);

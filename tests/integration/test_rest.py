@@ -102,6 +102,8 @@ class Rest(harness.FathomCase):
             ({"limits": {"memory": "much"}}, "memory"),
             ({"labels": {"team": "no spaces allowed"}}, "team"),
             ({"envVars": {"1=2": "x"}}, "1=2"),
+            ({"secrets": ["api-key"]}, "api-key"),
+            ({"image": "ghcr.io/a/b:latest"}, "container images"),
         ]
         for changes, word in cases:
             with self.subTest(changes=changes):

@@ -134,6 +134,11 @@ Result<> prepare(Ports& ports, Item& item) {
         item.bundle = std::move(*bundle);
         item.spec.image = "fathom.local/" + item.source.name;  // until the gateway names it
     }
+    if (item.spec.image.empty())
+        return fail(Errc::invalid,
+                    "{}function {}: there is no handler: say which folder holds it, such as "
+                    "handler: ./{}",
+                    item.where, item.spec.name.name, item.spec.name.name);
     if (auto checked = function::check(item.spec); !checked)
         return fail(checked.error().code(), "{}function {}: {}", item.where, item.spec.name.name,
                     checked.error().message());

@@ -139,6 +139,9 @@ TEST_F(DeployTest, TouchesNothingWhenOneHandlerIsWrong) {
     };
     EXPECT_EQ(refusal("    handler: ./nowhere\n    lang: python3\n"),
               "stack.yml:6: function bad: handler: the folder \"./nowhere\" does not exist\n");
+    EXPECT_NE(refusal("    lang: python3\n").find("stack.yml:6: function bad: there is no handler"),
+              std::string::npos)
+        << err;
     EXPECT_EQ(
         refusal("    handler: ./up\n    lang: cobol\n"),
         "stack.yml:6: function bad: lang: \"cobol\" is not known; known are python3*, node*, cpp, "

@@ -108,6 +108,10 @@ Result<> invoke(Ports& ports, const InvokeOptions& options) {
 
     auto reply = gateway->call(std::move(request));
     if (!reply) return fail(std::move(reply).error());
+    if (options.is_async && reply->status == 404)
+        return fail(Errc::unsupported,
+                    "the gateway queues no calls, or has no function {}: try it without --async",
+                    options.name);
     if (reply->status < 200 || reply->status > 299) return refused(*reply);
     if (options.is_async) note(ports, "Function submitted asynchronously.\n");
     return {};

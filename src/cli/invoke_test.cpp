@@ -30,6 +30,11 @@ TEST_F(InvokeTest, TakesMethodNamespaceAndContentType) {
     EXPECT_EQ(gateway.requests.back().headers[0].second, "a/b");
 }
 
+TEST_F(InvokeTest, SaysThatAGatewayQueuesNothing) {
+    EXPECT_EQ(run({"invoke", "-a", "shout"}, "hi"), 1);
+    EXPECT_NE(err.find("without --async"), std::string::npos) << err;
+}
+
 TEST_F(InvokeTest, QueuesACall) {
     gateway.answer("POST /async-function/shout.openfaas-fn", 202);
     EXPECT_EQ(run({"invoke", "-a", "shout"}, "hi"), 0);

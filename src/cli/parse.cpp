@@ -19,6 +19,15 @@ Begin with:
 
 Every command explains itself: fathom deploy --help)";
 
+// What those who know faas-cli try first.
+std::string_view hint_for(std::string_view verb) {
+    for (const auto one_step : {"up", "build", "push", "publish"})
+        if (verb == one_step) return ": \"fathom deploy\" packs, compiles and deploys in one step";
+    for (const auto missing : {"secret", "store", "template", "new", "namespace"})
+        if (verb == missing) return ", not yet; functions are deployed from a stack file";
+    return "";
+}
+
 class CommandLine {
 public:
     explicit CommandLine(Ports& ports) : ports_(ports) {
@@ -36,7 +45,11 @@ public:
         add_version();
     }
 
-    int run(const std::vector<std::string>& arguments) {
+    int run(std::vector<std::string> arguments) {
+        // The way people ask programs they do not know.
+        if (arguments == std::vector<std::string>{"help"}) arguments = {"--help"};
+        if (arguments == std::vector<std::string>{"--version"})
+            arguments = {"version", "--short-version"};
         try {
             std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
             app_.parse(std::move(reversed));
@@ -69,7 +82,8 @@ private:
         const bool is_verb_unknown =
             chosen.empty() && !arguments.empty() && !arguments.front().starts_with('-');
         if (is_verb_unknown)
-            what = fmt::format("\"{}\" is no command of fathom", arguments.front());
+            what = fmt::format("\"{}\" is no command of fathom{}", arguments.front(),
+                               hint_for(arguments.front()));
         note(ports_, "{}\nSee: fathom {}--help\n",
              coloured(ports_, Stream::err, Colour::red, capitalised(what)),
              chosen.empty() ? "" : chosen.front()->get_name() + " ");

@@ -126,6 +126,11 @@ TEST_F(ShowTest, HelpsWithoutACommandAndWithAWrongOne) {
     EXPECT_NE(out.find("--annotation"), std::string::npos);
     EXPECT_EQ(run({"deplyo"}), 1);
     EXPECT_EQ(err, "\"deplyo\" is no command of fathom\nSee: fathom --help\n");
+    EXPECT_EQ(run({"up"}), 1);
+    EXPECT_NE(err.find("fathom deploy"), std::string::npos) << err;
+    EXPECT_EQ(run({"help"}), 0);
+    EXPECT_NE(out.find("deploy"), std::string::npos);
+    EXPECT_EQ(run({"--version"}), 0);
     EXPECT_EQ(run({"list", "--colour"}), 1);
     EXPECT_NE(err.find("See: fathom list --help"), std::string::npos);
 }

@@ -82,7 +82,6 @@ struct House {
     std::string data{};   // absolute; the working folder is there
     rt::Fd ready_file{};  // empty until everything is served; opened while we may
     sandbox::KeeperLine line{};
-    bool owns_keeper = false;
     bool has_new_keeper = false;  // forked by us, not found
     AdminPassword password{};
     int exit_status = 0;
@@ -187,7 +186,7 @@ Async<> stop_in_order(http::Server& api, http::Server& metrics, gateway::Service
     (void)co_await api.drain(Deadline::in(house.settings.drain));
     (void)co_await metrics.drain(Deadline::in(1s));
     (void)co_await end_changes(services, local);
-    if (house.owns_keeper) (void)co_await keeper.shut_down(kReplicaGrace);
+    (void)co_await keeper.shut_down(kReplicaGrace);
     co_return Result<>{};
 }
 
@@ -201,9 +200,7 @@ Async<> end_at_second(Signals& signals) {
 Async<> leave_at_once(sandbox::Keeper& keeper, House& house) {
     constexpr Duration kLastWordsWithin = 2s;
     house.log.warn("serve.cut_short", {});
-    if (house.owns_keeper) {
-        (void)co_await within(Deadline::in(kLastWordsWithin), keeper.shut_down(0s));
-    }
+    (void)co_await within(Deadline::in(kLastWordsWithin), keeper.shut_down(0s));
     std::_Exit(kExitFailed);
 }
 
@@ -354,7 +351,6 @@ int serve(Settings settings, const Environment& environment) {
     if (!line) return report(kExitKeeper, line.error());
     house.has_new_keeper = line->guard_pid != 0;
     house.line = std::move(*line);
-    house.owns_keeper = true;
 
     // From here on without privileges.
     if (auto dropped = become(*identity); !dropped) return report(kExitFailed, dropped.error());

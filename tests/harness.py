@@ -104,7 +104,7 @@ class Fathom:
             command += ["--listen", "127.0.0.1:0"]
         if "--metrics-listen" not in command:
             command += ["--metrics-listen", "127.0.0.1:0"]
-        self.ready_file = ready_file
+        self.ready_file, self.ready = ready_file, {}
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -20,6 +20,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "sandbox/connect.h"
 #include "sandbox/keeper_loop.h"
@@ -316,8 +317,8 @@ Result<rt::Fd> lock_guard(const std::string& data_folder) {
     return lock;
 }
 
-// Whether the keeper at the other end takes us.
-Result<KeeperLine> introduce(rt::Fd line) {
+// Whether the keeper at the other end takes us; nothing when it is just ending.
+Result<std::optional<KeeperLine>> introduce(rt::Fd line) {
     pollfd watched{line.get(), POLLIN, 0};
     const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(kAnswerMax);
     if (::poll(&watched, 1, static_cast<int>(limit.count())) != 1) {
@@ -325,7 +326,7 @@ Result<KeeperLine> introduce(rt::Fd line) {
     }
     std::array<char, sizeof(Packet)> bytes;
     const auto came = receive_packet(line.get(), bytes, MSG_DONTWAIT | MSG_PEEK);
-    if (came.bytes == 0) return fail(Errc::conflict, "the keeper is just ending");
+    if (came.bytes == 0) return std::nullopt;
     const auto packet = parse_packet({bytes.data(), came.bytes});
     if (packet && packet->kind == static_cast<std::uint32_t>(PacketKind::refused)) {
         return fail(static_cast<Errc>(packet->errc), "{}", text_of(packet->text));
@@ -406,7 +407,9 @@ Result<KeeperLine> start_or_find_keeper(const KeeperOptions& options) {
     const auto limit = clock.now() + kLockMax;
     for (;;) {
         if (auto found = connect_to_keeper(options.data_folder)) {
-            return introduce(std::move(*found));
+            auto taken = introduce(std::move(*found));
+            if (!taken) return fail(std::move(taken).error());
+            if (*taken) return std::move(**taken);
         }
         auto lock = lock_guard(options.data_folder);
         if (lock) return start_keeper(std::move(*lock), options);

@@ -63,6 +63,12 @@ class Kill(harness.OwnFathomCase):
         return fathom
 
     def assert_whole(self, fathom, before):
+        try:
+            self._assert_whole(fathom, before)
+        except OSError as error:
+            raise AssertionError(f"{error!r}; exit code {fathom.process.poll()}\n{fathom.log()}") from None
+
+    def _assert_whole(self, fathom, before):
         for name, status in before.items():
             fathom.wait_available(name)
             after = fathom.status(name)

@@ -44,6 +44,10 @@ function(fathom_module name)
     add_executable(${target} ${file})
     target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
     target_link_libraries(${target} PRIVATE fathom::${name} -fsanitize=fuzzer)
+    if(NOT TARGET fuzzers)
+      add_custom_target(fuzzers)  # all of them: ./test --long fuzz
+    endif()
+    add_dependencies(fuzzers ${target})
     add_test(NAME ${target}
              COMMAND ${target} -seed=1 -runs=20000 -max_total_time=5 -timeout=10
                      -artifact_prefix=${corpus}- ${corpus} ${seeds})

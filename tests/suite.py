@@ -136,7 +136,7 @@ def run_tidy() -> Tally:
 
 def long_fuzz(options: argparse.Namespace) -> Tally:
     """Each libFuzzer target for --minutes (default 5), two at a time. Short form: its seeds, in the unit tests."""
-    if not build("fuzz"):
+    if not build("fuzz", "fuzzers"):
         return Tally(failed=1)
     targets = sorted(
         path for path in (ROOT / "build/fuzz").rglob("*_fuzz") if os.access(path, os.X_OK) and path.is_file()

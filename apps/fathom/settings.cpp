@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdint>
 #include <exception>
+#include <filesystem>
 
 namespace fathom::app {
 namespace {
@@ -156,6 +157,10 @@ public:
     }
 
     Result<> read_file(const std::string& path) {
+        std::error_code error;
+        if (std::filesystem::is_directory(path, error)) {  // on which yaml-cpp throws, and leaks
+            return fail(Errc::invalid, "{}: cannot be read: it is a folder", path);
+        }
         YAML::Node document;
         try {
             document = YAML::LoadFile(path);
@@ -163,7 +168,7 @@ public:
             return fail(Errc::invalid, "{}: cannot be read", path);
         } catch (const YAML::Exception& wrong) {
             return fail(Errc::invalid, "{}:{}: {}", path, wrong.mark.line + 1, wrong.msg);
-        } catch (const std::exception& wrong) {  // a folder
+        } catch (const std::exception& wrong) {  // the disk
             return fail(Errc::invalid, "{}: cannot be read: {}", path, wrong.what());
         }
         if (document.IsNull()) return {};

@@ -1,5 +1,5 @@
-// The one binary: `fathom serve` is the platform, `fathom keeper` its keeper as a service of its
-// own, every other verb the client (cli/cli.h).
+// The one binary: `fathom serve` is the platform and forks its keeper (sandbox/sandbox.h), every
+// other verb is the client (cli/cli.h).
 #include <unistd.h>
 
 #include <cstdio>

@@ -144,7 +144,7 @@ struct KeeperOptions {
 };
 
 // The keeper itself. Never returns to the caller's work: its answer is the process's exit status.
-// `line` is the packet socket to the daemon that started it, or -1 (`fathom keeper`, a service of
+// `line` is the packet socket to the daemon that started it, or -1 (a keeper as a service of
 // its own: it waits on control.sock). Closes every other descriptor but 0 to 2. Must be called in a
 // process without threads.
 // Exit: 0 orderly, 1 could not start (the reason is in keeper.log and on `line`), 3 folder taken.
